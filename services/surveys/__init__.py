@@ -1,0 +1,1 @@
+"""Decides who is asked about a resolved ticket, and keeps what they answer."""

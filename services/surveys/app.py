@@ -1,0 +1,43 @@
+"""The whole of surveys in one process: pages, handlers, deadlines, relay."""
+
+from pathlib import Path
+
+from litestar import Litestar
+
+from services.surveys.deadlines import expire_overdue_surveys
+from services.surveys.handlers import events
+from services.surveys.settings import Settings
+from services.surveys.tables import Account, SpentChallenge
+from shared.chassis.inbox import Clock, utc_now
+from shared.chassis.lifecycle import Service
+from shared.public_pages.access_links import AccessLinks
+from shared.public_pages.branding import brand_routes
+from shared.public_pages.captcha import Gate
+from shared.public_pages.pages import public_app
+
+FOLDER = Path(__file__).parent
+
+
+def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
+    """Make what hears, says and works in the background."""
+    key = settings.secret_key.get_secret_value()
+    return Service(
+        name="surveys",
+        settings=settings,
+        events=events,
+        provided={
+            "links": AccessLinks(key, purpose="survey", base_url=settings.public_url, path="s"),
+            "gate": Gate(key, SpentChallenge),
+        },
+        chores=[expire_overdue_surveys],
+        clock=clock,
+    )
+
+
+def create_app(service: Service) -> Litestar:
+    """Make the pages."""
+    from services.surveys.routes import routes
+
+    return public_app(
+        service, [*routes, *brand_routes(Account), *service.provided["gate"].routes()], folder=FOLDER
+    )

@@ -1,0 +1,160 @@
+"""What an operator types: `python -m services.portal run`, `migrate`, `dead-letters …`, the same for every service."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import uvicorn
+from litestar import Litestar
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import MetaData, delete, func, select
+
+from shared.chassis import migrations, telemetry
+from shared.chassis.dead_letters import DeadLetter
+from shared.chassis.lifecycle import Service
+from shared.chassis.settings import Settings
+
+STOP_SECONDS = 10
+"""How long requests in flight may take to end after a SIGTERM."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What the command line needs to know of a service."""
+
+    name: str
+    settings: type[Settings]
+    create_service: Callable[..., Service]
+    create_app: Callable[[Service], Litestar]
+    metadata: MetaData
+    versions: Path
+
+    def service(self) -> Service:
+        """Make the service from the environment."""
+        return self.create_service(self.settings.from_environment())
+
+
+def command_line(program: Program) -> click.Group:
+    """Make the commands of one service."""
+
+    @click.group(
+        help=f"closeloop {program.name}. Settings come from the environment; see the service's README."
+    )
+    def commands() -> None:
+        pass
+
+    @commands.command()
+    def run() -> None:
+        """Serve pages and events until SIGTERM or Ctrl-C."""
+        settings = program.settings.from_environment()
+        telemetry.log_as_json(program.name, settings.log_level)
+        uvicorn.run(
+            program.create_app(program.create_service(settings)),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            forwarded_allow_ips="",
+        )
+
+    @commands.command()
+    def migrate() -> None:
+        """Bring the database to the newest schema."""
+        settings = program.settings.from_environment()
+        asyncio.run(migrations.migrate(settings.database_url, program.versions))
+
+    @commands.command()
+    @click.argument("message")
+    def revise(message: str) -> None:
+        """Write a migration from the database (migrated so far) to the tables in the code."""
+        settings = program.settings.from_environment()
+        asyncio.run(migrations.revise(settings.database_url, program.versions, program.metadata, message))
+
+    commands.add_command(_dead_letters(program))
+    return commands
+
+
+def _dead_letters(program: Program) -> click.Group:
+    @click.group("dead-letters")
+    def dead_letters() -> None:
+        """Records that could not have their effect."""
+
+    @dead_letters.command("list")
+    def list_() -> None:
+        """Show each letter's place, reason and age, oldest first."""
+
+        async def show(service: Service) -> None:
+            async with service.sessions() as session:
+                letters = (await session.scalars(select(DeadLetter).order_by(DeadLetter.id))).all()
+            table = Table("id", "topic", "partition", "offset", "tries", "died at (UTC)", "reason")
+            for letter in letters:
+                table.add_row(
+                    str(letter.id),
+                    letter.topic,
+                    str(letter.partition),
+                    str(letter.offset),
+                    str(letter.attempts),
+                    f"{letter.died_at:%Y-%m-%d %H:%M:%S}",
+                    letter.reason,
+                )
+            Console().print(table if letters else "No dead letters.")
+
+        _with_service(program, show)
+
+    @dead_letters.command()
+    @click.argument("ids", nargs=-1, type=int)
+    @click.option("--all", "everything", is_flag=True, help="Replay every letter.")
+    def replay(ids: tuple[int, ...], *, everything: bool) -> None:
+        """Run letters through the handler again, here only: nothing is published anew."""
+        if not ids and not everything:
+            raise click.UsageError("name letters by id, or say --all")
+
+        async def again(service: Service) -> None:
+            async with service.sessions() as session:
+                chosen = select(DeadLetter).order_by(DeadLetter.id)
+                letters = (
+                    await session.scalars(chosen if everything else chosen.where(DeadLetter.id.in_(ids)))
+                ).all()
+            for letter in letters:
+                outcome = "replayed"
+                try:
+                    async with service.sessions.begin() as session:
+                        await service.consumers.by_topic[letter.topic].run_letter(session, letter)
+                except Exception as failure:  # noqa: BLE001 - told to the operator, the letter stays
+                    outcome = f"failed again: {type(failure).__name__}: {failure}"
+                click.echo(f"{letter.id} {letter.topic} {outcome}")
+            click.echo(f"{len(letters)} letters")
+
+        _with_service(program, again)
+
+    @dead_letters.command()
+    @click.argument("ids", nargs=-1, type=int, required=True)
+    @click.confirmation_option(prompt="What these letters hold is lost for this service. Go on?")
+    def purge(ids: tuple[int, ...]) -> None:
+        """Delete letters for good."""
+
+        async def drop(service: Service) -> None:
+            async with service.sessions.begin() as session:
+                await session.execute(delete(DeadLetter).where(DeadLetter.id.in_(ids)))
+                left = await session.scalar(select(func.count()).select_from(DeadLetter))
+            click.echo(f"{left} letters left")
+
+        _with_service(program, drop)
+
+    return dead_letters
+
+
+def _with_service(program: Program, work: Callable) -> None:
+    async def run() -> None:
+        service = program.service()
+        try:
+            await work(service)
+        finally:
+            await service.engine.dispose()
+
+    asyncio.run(run())

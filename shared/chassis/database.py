@@ -1,0 +1,97 @@
+"""PostgreSQL: the engine, sessions, and the column types and names all services share.
+
+The session is the unit of work: whoever opened it commits it, nobody in between does.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar.datastructures import State
+from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+Timestamp = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+class ChassisTable(DeclarativeBase):
+    """The tables every service has: outbox, inbox, dead letters. Made by the chassis' own migrations."""
+
+    metadata = MetaData(naming_convention=NAMES)
+
+
+class Json(TypeDecorator[Any]):
+    """A contract dataclass in one JSONB column: stored as it travels, read back typed."""
+
+    impl = JSONB
+    cache_ok = True
+
+    def __init__(self, of: Any) -> None:
+        super().__init__()
+        self.of = of
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
+        """Turn facts into what JSONB takes."""
+        return None if value is None else msgspec.to_builtins(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature
+        """Turn JSONB into facts; fields added since it was stored have their defaults."""
+        return None if value is None else msgspec.convert(value, self.of)
+
+
+def connect(url: str, *, service: str, pool_size: int) -> AsyncEngine:
+    """Make the service's engine. Connects when first used, so a service starts while its database is down."""
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": 5,
+            "command_timeout": 30,
+            "server_settings": {"application_name": f"closeloop-{service}"},
+        },
+    )
+
+
+def sessions_of(engine: AsyncEngine) -> Sessions:
+    """Sessions whose objects stay readable after the commit."""
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+async def transaction(state: State) -> AsyncIterator[AsyncSession]:
+    """Give a route its session: committed before the response starts, rolled back when the route raises."""
+    async with state.sessions.begin() as session:
+        yield session
+
+
+# PostgreSQL's error classes that say nothing about the statement: connection (08), transaction rollback such as a
+# deadlock (40), resources (53), lock not available (55P03), operator intervention (57), system error (58).
+# Source: PostgreSQL documentation, appendix A.
+_PASSING = ("08", "40", "53", "55P03", "57", "58")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell a failure of the machinery, which passes, from one of the record or the code, which stays."""
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated or isinstance(error, InterfaceError):
+            return True
+        state = getattr(error.orig, "sqlstate", None)
+        return state.startswith(_PASSING) if state else isinstance(error, OperationalError)
+    return isinstance(error, PoolTimeoutError | TimeoutError | OSError)

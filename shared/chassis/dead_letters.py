@@ -1,0 +1,88 @@
+"""Records that could not have their effect, kept whole until an operator replays or purges them.
+
+A letter that `awaits` a key is not a fault yet: it came before the event it rests on (topics give no order between
+each other), and runs by itself when that event arrives.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, Identity, Index, Text, UniqueConstraint, func, text
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.chassis.database import ChassisTable, Timestamp
+from shared.chassis.envelope import Headers, Record
+
+MAX_REASON_LENGTH = 500
+"""Characters kept of an error's text."""
+
+
+class DeadLetter(ChassisTable):
+    """A record as it came, and why it had no effect."""
+
+    __tablename__ = "dead_letters"
+    __table_args__ = (
+        # Kafka may deliver the record again before we acknowledged it; the timestamp tells a new log's offsets apart.
+        UniqueConstraint("topic", "partition", "offset", "timestamp"),
+        Index("ix_dead_letters_awaits", "awaits", postgresql_where=text("awaits IS NOT NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    topic: Mapped[str] = mapped_column(Text)
+    partition: Mapped[int]
+    offset: Mapped[int] = mapped_column(BigInteger)
+    timestamp: Mapped[int] = mapped_column(BigInteger)
+    key: Mapped[bytes | None]
+    value: Mapped[bytes | None]
+    stored_headers: Mapped[list[Any]] = mapped_column("headers", JSONB)
+    reason: Mapped[str] = mapped_column(Text)
+    attempts: Mapped[int]
+    awaits: Mapped[str | None] = mapped_column(Text)
+    died_at: Mapped[Timestamp] = mapped_column(server_default=func.now())
+
+    @property
+    def headers(self) -> Headers:
+        """The headers as Kafka had them, byte for byte."""
+        return [
+            (name, None if value is None else value.encode("latin-1")) for name, value in self.stored_headers
+        ]
+
+
+class Awaits(Exception):
+    """Raised by a handler whose event rests on one that has not arrived: the key of that one."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"waits for {key}")
+        self.key = key
+
+
+async def bury(
+    session: AsyncSession, record: Record, reason: str, *, attempts: int, awaits: str | None
+) -> None:
+    """Keep a record among the dead letters, once however often it is delivered."""
+    await session.execute(
+        insert(DeadLetter)
+        .values(
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            timestamp=record.timestamp,
+            key=record.key,
+            value=record.value,
+            stored_headers=_storable(record.headers),
+            reason=reason[:MAX_REASON_LENGTH],
+            attempts=attempts,
+            awaits=awaits,
+        )
+        .on_conflict_do_nothing(constraint="uq_dead_letters_topic_partition_offset_timestamp")
+    )
+
+
+def _storable(headers: Sequence[tuple[str, bytes | None]]) -> list[list[str | None]]:
+    """Bytes as JSON text: Latin-1 maps each byte to one character and back. NUL, which JSONB has not, is dropped."""
+    return [
+        [name.replace("\0", ""), None if value is None else value.decode("latin-1").replace("\0", "")]
+        for name, value in headers
+    ]

@@ -1,0 +1,97 @@
+"""CloudEvents 1.0 in Kafka's binary mode: metadata in the record's headers, facts in its value.
+
+Source: CloudEvents specification 1.0.2, Kafka protocol binding 1.0.2, section 3.2.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from shared.contracts.event import MAX_ID_LENGTH, Event
+
+E = TypeVar("E", bound=Event)
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class Record(Protocol):
+    """What we need of a Kafka record; aiokafka's has it, and so has a dead letter."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class Unreadable(Exception):
+    """A record that is no event of its topic. Says what is wrong, never what the payload holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope(Generic[E]):
+    """An event with what its headers say. Source and id together name it, as CloudEvents has it."""
+
+    source: str
+    id: str
+    event: E
+
+
+def headers_of(
+    *, event_id: str, event_type: str, source: str, subject: str, time: datetime
+) -> list[tuple[str, bytes]]:
+    """Write the headers of an event of ours."""
+    return [
+        (name, value.encode())
+        for name, value in (
+            ("ce_specversion", "1.0"),
+            ("ce_id", event_id),
+            ("ce_source", source),
+            ("ce_type", event_type),
+            ("ce_subject", subject),
+            ("ce_time", time.isoformat()),
+            ("content-type", "application/json"),
+        )
+    ]
+
+
+def read(record: Record, expected: type[E]) -> Envelope[E]:
+    """Read a record as an event of its topic. Raises Unreadable and nothing else, whatever the bytes."""
+    headers = {}
+    for name, value in record.headers:
+        if name in {"ce_id", "ce_source", "ce_type", "ce_specversion"}:
+            headers[name] = _text(name, value)
+    for name in ("ce_specversion", "ce_id", "ce_source", "ce_type"):
+        if name not in headers:
+            raise Unreadable(f"header {name} is missing")
+    if headers["ce_specversion"] != "1.0":
+        raise Unreadable("header ce_specversion is not 1.0")
+    if headers["ce_type"] != expected.topic:
+        raise Unreadable(f"header ce_type is not {expected.topic}")
+    if record.value is None:
+        raise Unreadable("the record has no value")
+    try:
+        event = msgspec.json.decode(record.value, type=expected)
+    except msgspec.ValidationError as invalid:
+        # Names the field and the expected type, not the value.
+        raise Unreadable(str(invalid)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as invalid:
+        raise Unreadable(f"the value is not JSON: {invalid}") from None
+    return Envelope(headers["ce_source"], headers["ce_id"], event)
+
+
+def _text(name: str, value: bytes | None) -> str:
+    if value is None:
+        raise Unreadable(f"header {name} has no value")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        raise Unreadable(f"header {name} is not UTF-8") from None
+    if not 0 < len(text) <= MAX_ID_LENGTH or not text.isprintable():
+        raise Unreadable(f"header {name} must have 1 to {MAX_ID_LENGTH} printable characters")
+    return text

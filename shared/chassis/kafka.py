@@ -1,0 +1,172 @@
+"""Kafka's side of a service: which handler hears which topic, and consumers that lose nothing.
+
+FastStream's defaults lose records in five measured ways (DESIGN.md's table of traps), so this module fixes what must
+not be left to defaults: batches, acknowledgement by hand after the commit, one worker, the earliest offset, a parser
+that cannot fail. tests/chassis/test_kafka.py asserts it of every subscriber.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, cast
+
+import structlog
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.chassis import telemetry
+from shared.chassis.database import Sessions, is_outage
+from shared.chassis.dead_letters import DeadLetter
+from shared.chassis.inbox import Clock, Consumer, Handler
+from shared.contracts.event import Event
+
+BATCH_RECORDS = 500
+BATCH_TIMEOUT_MS = 50
+LONGEST_WAIT_SECONDS = 5.0
+
+H = TypeVar("H", bound=Handler)
+
+log = structlog.get_logger()
+
+
+class EventRouter:
+    """Which of a service's handlers hears which event. One handler an event: a topic's records are taken once."""
+
+    def __init__(self) -> None:
+        self.handlers: dict[type[Event], Handler] = {}
+        self.awaited: set[type[Event]] = set()
+
+    def on(self, event: type[Event], *, awaited: bool = False) -> Callable[[H], H]:
+        """Hear `event`. The handler gets the event, the open session and `now`, and by name what the app provides.
+
+        `awaited`: other handlers may raise `Awaits` with this event's key; their records run right after it.
+        """
+
+        def register(handler: H) -> H:
+            if event in self.handlers:
+                raise TypeError(f"{event.topic} has a handler already: {self.handlers[event].__name__}")
+            self.handlers[event] = handler
+            if awaited:
+                self.awaited.add(event)
+            return handler
+
+        return register
+
+
+class Consumers:
+    """A service's consumers: one for each topic, each in its own group `<service>.<topic>`."""
+
+    def __init__(
+        self,
+        events: EventRouter,
+        *,
+        sessions: Sessions,
+        clock: Clock,
+        provided: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.by_topic: dict[str, Consumer] = {
+            event.topic: Consumer(
+                event,
+                handler,
+                sessions=sessions,
+                clock=clock,
+                provided=provided or {},
+                run_waiting=self._run_waiting if event in events.awaited else None,
+            )
+            for event, handler in events.handlers.items()
+        }
+
+    async def _run_waiting(self, session: AsyncSession, keys: Iterable[str]) -> None:
+        waiting = await session.scalars(
+            select(DeadLetter)
+            .where(DeadLetter.awaits.in_(list(keys)))
+            .order_by(DeadLetter.id)
+            .with_for_update()
+        )
+        for letter in waiting.all():
+            consumer = self.by_topic.get(letter.topic)
+            if consumer is None:  # a handler that a later release dropped
+                continue
+            try:
+                async with session.begin_nested():
+                    await consumer.run_letter(session, letter)
+            except Exception as failure:
+                if is_outage(failure):
+                    raise
+                # It came, and the record fails all the same: from here on it is an ordinary dead letter.
+                await session.execute(
+                    update(DeadLetter)
+                    .where(DeadLetter.id == letter.id)
+                    .values(awaits=None, reason=type(failure).__name__, attempts=letter.attempts + 1)
+                )
+
+    def attach(self, broker: KafkaBroker, *, service: str, session_timeout_ms: int) -> None:
+        """Subscribe every consumer on `broker`."""
+        for topic, consumer in self.by_topic.items():
+            _subscribe(broker, topic, consumer, service=service, session_timeout_ms=session_timeout_ms)
+
+
+def connect(bootstrap_servers: str, *, service: str) -> KafkaBroker:
+    """Make the broker the service's consumers run on. Publishing is the relay's alone."""
+    return KafkaBroker(
+        bootstrap_servers.split(","),
+        client_id=f"closeloop-{service}",
+        allow_auto_create_topics=False,
+        graceful_timeout=15.0,
+        logger=None,
+    )
+
+
+def _subscribe(
+    broker: KafkaBroker, topic: str, consumer: Consumer, *, service: str, session_timeout_ms: int
+) -> None:
+    subscriber = broker.subscriber(
+        topic,
+        group_id=f"{service}.{topic}",
+        batch=True,
+        max_records=BATCH_RECORDS,
+        batch_timeout_ms=BATCH_TIMEOUT_MS,
+        ack_policy=AckPolicy.MANUAL,
+        auto_offset_reset="earliest",
+        session_timeout_ms=session_timeout_ms,
+        heartbeat_interval_ms=max(session_timeout_ms // 10, 200),
+        # The decoder's and the reply's place is taken by the consumer: it reads the raw records itself.
+        no_reply=True,
+        include_in_schema=False,
+    )
+
+    async def parse(records: tuple[Any, ...]) -> KafkaAckableMessage:
+        # FastStream's own parser decodes headers and skips the record, silently, when one is not UTF-8.
+        return KafkaAckableMessage(
+            body=b"", raw_message=records, headers={}, consumer=cast(Any, subscriber).consumer
+        )
+
+    async def decode(message: KafkaAckableMessage) -> Any:
+        return message.raw_message
+
+    failures = 0
+
+    async def take(message: Any) -> None:
+        nonlocal failures
+        try:
+            await consumer.take(message.raw_message)
+        except asyncio.CancelledError:
+            raise
+        except Exception as failure:  # noqa: BLE001 - an exception let through would skip the batch
+            failures += 1
+            wait = random.uniform(0, min(LONGEST_WAIT_SECONDS, 0.1 * 2**failures))  # noqa: S311 - jitter
+            log.warning("batch waits", topic=topic, reason=type(failure).__name__, seconds=round(wait, 2))
+            telemetry.BATCHES_RETRIED.labels(topic).inc()
+            await asyncio.sleep(wait)
+            await message.nack()
+            return
+        failures = 0
+        try:
+            await message.ack()
+        except Exception as failure:  # noqa: BLE001 - the effects are committed; a repeat is dropped by its id
+            log.warning("offsets not committed", topic=topic, reason=type(failure).__name__)
+
+    subscriber(take, parser=parse, decoder=decode)

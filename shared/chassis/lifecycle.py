@@ -1,0 +1,143 @@
+"""Start and stop a service in one order: database, Kafka, relay, background work; then all of it in reverse.
+
+HTTP serves from the first moment: Kafka is connected by a task that keeps trying, so a service boots while it is down.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from faststream.kafka import KafkaBroker
+from litestar import Litestar
+from litestar.datastructures import State
+
+from shared.chassis import kafka
+from shared.chassis.database import Sessions, connect, sessions_of
+from shared.chassis.inbox import Clock, forget_old_messages, utc_now
+from shared.chassis.kafka import Consumers, EventRouter
+from shared.chassis.outbox import Relay
+from shared.chassis.settings import Settings
+from shared.chassis.telemetry import KAFKA_CONNECTED
+
+KAFKA_RETRY_SECONDS = 1.0
+STOP_SECONDS = 20.0
+HOUSEKEEPING_SECONDS = 3600.0
+
+Chore = Callable[[Sessions, Clock], Awaitable[None]]
+"""Work that goes on in the background until it is cancelled, such as sending due emails."""
+
+log = structlog.get_logger()
+
+
+@dataclass(kw_only=True)
+class Service:
+    """What makes a service run: its settings, what it hears, and its chores. `clock` is replaced in tests."""
+
+    name: str
+    settings: Settings
+    events: EventRouter
+    provided: Mapping[str, Any] = field(default_factory=dict)
+    chores: Sequence[Chore] = ()
+    clock: Clock = utc_now
+
+    def __post_init__(self) -> None:
+        self.engine = connect(
+            self.settings.database_url, service=self.name, pool_size=self.settings.database_pool_size
+        )
+        self.sessions = sessions_of(self.engine)
+        self.consumers = Consumers(
+            self.events, sessions=self.sessions, clock=self.clock, provided=self.provided
+        )
+        self._broker: KafkaBroker | None = None
+
+    @property
+    def state(self) -> State:
+        """What routes find in Litestar's state: `sessions`, `clock`, `service`, and what handlers are provided."""
+        return State({"sessions": self.sessions, "clock": self.clock, "service": self, **self.provided})
+
+    @asynccontextmanager
+    async def running(self, _: Litestar) -> AsyncIterator[None]:
+        """Litestar's lifespan: consumers, relay and chores run as long as the app does."""
+        relay = Relay(self.engine, service=self.name, bootstrap_servers=self.settings.kafka_bootstrap_servers)
+        tasks = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("consumers", self._consume()),
+                ("relay", relay.run()),
+                ("housekeeping", _repeat(self._forget_old_messages, every=HOUSEKEEPING_SECONDS)),
+                *((chore.__name__, _keep_going(chore, self.sessions, self.clock)) for chore in self.chores),
+            )
+        ]
+        log.info("started", service_name=self.name)
+        try:
+            yield
+        finally:
+            # Consumers first: what they still take must find the relay and the pool.
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError, TimeoutError):
+                    await asyncio.wait_for(task, STOP_SECONDS)
+            await self.engine.dispose()
+            log.info("stopped", service_name=self.name)
+
+    async def _consume(self) -> None:
+        """Connect to Kafka, however long it takes, and consume until cancelled."""
+        while True:
+            broker = kafka.connect(self.settings.kafka_bootstrap_servers, service=self.name)
+            self.consumers.attach(
+                broker, service=self.name, session_timeout_ms=self.settings.kafka_session_timeout_ms
+            )
+            try:
+                await broker.start()
+                self._broker = broker
+                KAFKA_CONNECTED.set(1)
+                log.info("kafka connected")
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise
+            except Exception as failure:  # noqa: BLE001 - a service outlives every failure of Kafka
+                log.warning("kafka not reached", reason=f"{type(failure).__name__}: {failure}")
+            finally:
+                self._broker = None
+                KAFKA_CONNECTED.set(0)
+                await _stop(broker)
+            await asyncio.sleep(KAFKA_RETRY_SECONDS)
+
+    async def kafka_answers(self) -> bool:
+        """Tell whether the consumers are connected and the cluster answers within a second."""
+        return self._broker is not None and await self._broker.ping(timeout=1.0)
+
+    async def _forget_old_messages(self) -> None:
+        async with self.sessions.begin() as session:
+            await forget_old_messages(session, self.clock())
+
+
+async def _stop(broker: KafkaBroker) -> None:
+    """Stop consuming. With a dead broker aiokafka's stop was measured not to return, hence the limit."""
+    try:
+        await asyncio.wait_for(broker.stop(), STOP_SECONDS - 2)
+    except Exception as failure:  # noqa: BLE001 - we are leaving; what was not acknowledged comes again
+        log.warning("consumers did not stop cleanly", reason=type(failure).__name__)
+
+
+async def _repeat(work: Callable[[], Awaitable[None]], *, every: float) -> None:
+    """Do `work` again and again; a failure is logged and does not end it."""
+    while True:
+        try:
+            await work()
+        except Exception as failure:  # noqa: BLE001 - the next round may do better
+            log.warning("work failed", work=work.__name__, reason=f"{type(failure).__name__}: {failure}")
+        await asyncio.sleep(every)
+
+
+async def _keep_going(chore: Chore, sessions: Sessions, clock: Clock) -> None:
+    """Run a chore and start it again when it fails."""
+    while True:
+        try:
+            await chore(sessions, clock)
+        except Exception as failure:  # noqa: BLE001 - a chore outlives an outage
+            log.warning("chore failed", chore=chore.__name__, reason=f"{type(failure).__name__}: {failure}")
+        await asyncio.sleep(1)

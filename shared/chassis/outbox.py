@@ -1,0 +1,156 @@
+"""Say that something happened if and only if the transaction commits.
+
+`emit` writes a row beside the state it speaks of. The relay publishes the oldest rows and then deletes them, in that
+order, so an event may go out twice after a crash and is never lost; who hears it drops the repeat by its id.
+
+Rows are deleted rather than passed by a cursor: a row that commits late has a lower id than the cursor and would be
+skipped for ever. One relay at a time per database, by advisory lock: two would send one key's events out of order.
+"""
+
+import asyncio
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaProducer
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Text, delete, func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.chassis import envelope
+from shared.chassis.database import ChassisTable, Timestamp
+from shared.contracts.event import Event
+
+BATCH = 500
+POLL_SECONDS = 0.1
+RETRY_SECONDS = 1.0
+_LOCK = 0x636C6F7365  # "close", any number that no other advisory lock of ours uses
+
+log = structlog.get_logger()
+
+
+class OutboxMessage(ChassisTable):
+    """An event that is to be published."""
+
+    __tablename__ = "outbox"
+    # Below Kafka's default limit of a megabyte a record: one that Kafka refuses would hold up all behind it.
+    __table_args__ = (CheckConstraint("octet_length(payload) < 900000", name="fits_a_record"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    event_id: Mapped[UUID] = mapped_column(server_default=func.uuidv7())
+    topic: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(Text)
+    payload: Mapped[bytes]
+    created_at: Mapped[Timestamp] = mapped_column(server_default=func.clock_timestamp())
+
+
+def emit(session: AsyncSession, event: Event) -> None:
+    """Publish `event` if this transaction commits.
+
+    Lock the row the event is about before: events of one key then leave in the order their transactions took it.
+    """
+    session.add(OutboxMessage(topic=event.topic, key=event.key, payload=msgspec.json.encode(event)))
+
+
+class Relay:
+    """Publishes one service's outbox, oldest first, until stopped. Waits while Kafka or the database is down."""
+
+    def __init__(self, engine: AsyncEngine, *, service: str, bootstrap_servers: str) -> None:
+        self._engine = engine
+        self._service = service
+        self._bootstrap_servers = bootstrap_servers
+
+    async def run(self) -> None:
+        """Hold the lock and relay. Whatever fails, begin again with a fresh connection and a fresh producer.
+
+        A producer that met a non-retriable error stays unusable, so none outlives an error.
+        """
+        while True:
+            try:
+                await self._lead()
+            except asyncio.CancelledError:
+                raise
+            except Exception as failure:  # noqa: BLE001 - the relay must outlive every failure of its surroundings
+                log.warning("relay waits", reason=f"{type(failure).__name__}: {failure}")
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _lead(self) -> None:
+        async with self._engine.connect() as connection:
+            # Autocommit: the lock lives as long as the connection, and nothing is open while we talk to Kafka.
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            while not await connection.scalar(select(func.pg_try_advisory_lock(_LOCK))):
+                await asyncio.sleep(RETRY_SECONDS)
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self._bootstrap_servers,
+                client_id=f"closeloop-{self._service}-relay",
+                acks="all",
+                enable_idempotence=True,
+                linger_ms=5,
+                max_batch_size=256 * 1024,
+                request_timeout_ms=15_000,
+            )
+            try:
+                await producer.start()
+                while True:
+                    if await self._publish_oldest(connection, producer) < BATCH:
+                        await asyncio.sleep(POLL_SECONDS)
+            finally:
+                # Ends by itself when the broker answers; a dead broker must not hold up a shutdown.
+                await _within(5, producer.stop())
+                await connection.execute(text("SELECT pg_advisory_unlock_all()"))
+
+    async def _publish_oldest(self, connection: AsyncConnection, producer: AIOKafkaProducer) -> int:
+        rows = (await connection.execute(_OLDEST)).all()
+        if not rows:
+            return 0
+        sent = [await self._send(producer, row) for row in rows]
+        await asyncio.gather(*sent)
+        await connection.execute(delete(OutboxMessage).where(OutboxMessage.id.in_([row.id for row in rows])))
+        return len(rows)
+
+    async def _send(self, producer: AIOKafkaProducer, row: "_Row") -> asyncio.Future:
+        return await producer.send(
+            row.topic,
+            key=row.key.encode(),
+            value=row.payload,
+            headers=envelope.headers_of(
+                event_id=str(row.event_id),
+                event_type=row.topic,
+                source=f"closeloop/{self._service}",
+                subject=row.key,
+                time=row.created_at,
+            ),
+        )
+
+
+_OLDEST = (
+    select(
+        OutboxMessage.id,
+        OutboxMessage.event_id,
+        OutboxMessage.topic,
+        OutboxMessage.key,
+        OutboxMessage.payload,
+        OutboxMessage.created_at,
+    )
+    .order_by(OutboxMessage.id)
+    .limit(BATCH)
+)
+
+
+class _Row:
+    """What `_OLDEST` selects, for the type checker."""
+
+    id: int
+    event_id: UUID
+    topic: str
+    key: str
+    payload: bytes
+    created_at: datetime
+
+
+async def _within(seconds: float, ending) -> None:
+    try:
+        await asyncio.wait_for(ending, seconds)
+    except Exception as failure:  # noqa: BLE001 - we are leaving; the next producer starts fresh
+        log.warning("producer did not stop cleanly", reason=f"{type(failure).__name__}: {failure}")

@@ -1,0 +1,58 @@
+"""Settings from the environment. A service with wrong settings does not start, and says what is wrong in one line."""
+
+import sys
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _async_driver(url: str) -> str:
+    """Accept the URL as every PostgreSQL tool writes it; SQLAlchemy wants its driver named."""
+    scheme, separator, rest = url.partition("://")
+    if scheme not in {"postgres", "postgresql", "postgresql+asyncpg"} or not separator:
+        raise ValueError("must look like postgresql://user:password@host:5432/database")
+    return f"postgresql+asyncpg://{rest}"
+
+
+def _without_slash(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return url.rstrip("/")
+
+
+def _long_enough(key: SecretStr) -> SecretStr:
+    if len(key.get_secret_value()) < 32:
+        raise ValueError("must have 32 characters or more")
+    return key
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_async_driver)]
+PublicUrl = Annotated[str, AfterValidator(_without_slash)]
+SecretKey = Annotated[SecretStr, AfterValidator(_long_enough)]
+
+
+class Settings(BaseSettings):
+    """What every service needs to know. Variables have the field's name in capitals, `DATABASE_URL` and so on."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    database_url: DatabaseUrl
+    kafka_bootstrap_servers: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    log_level: str = "INFO"
+    kafka_session_timeout_ms: int = 30_000
+    database_pool_size: int = 10
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the environment, or end the process with one line for each wrong variable."""
+        try:
+            return cls()
+        except ValidationError as invalid:
+            lines = [
+                f"  {'.'.join(map(str, error['loc'])).upper()}: {error['msg'].removeprefix('Value error, ')}"
+                for error in invalid.errors()
+            ]
+            sys.exit("\n".join(["These settings are missing or wrong:", *lines]))

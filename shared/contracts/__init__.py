@@ -1,0 +1,66 @@
+"""What services say to each other. One frozen dataclass per event, one topic per event; standard library only.
+
+The rules a publisher in any language can rely on are in ARCHITECTURE.md, "Topics".
+"""
+
+from shared.contracts.account import AccountUpdated, Logo, SurveyPolicy
+from shared.contracts.event import Event
+from shared.contracts.reply import ReplyPublished, ReplyReceived, ReplySent
+from shared.contracts.survey import (
+    Survey,
+    SurveyCreated,
+    SurveyExpired,
+    SurveyInvited,
+    SurveySkipped,
+    SurveySubmitted,
+)
+from shared.contracts.ticket import (
+    Agent,
+    Requester,
+    Ticket,
+    TicketCreated,
+    TicketReopened,
+    TicketResolved,
+    TicketUpdated,
+)
+
+EVENTS: tuple[type[Event], ...] = (
+    AccountUpdated,
+    TicketCreated,
+    TicketUpdated,
+    TicketResolved,
+    TicketReopened,
+    ReplySent,
+    ReplyReceived,
+    ReplyPublished,
+    SurveyCreated,
+    SurveyInvited,
+    SurveySubmitted,
+    SurveyExpired,
+    SurveySkipped,
+)
+"""Every event there is, one per topic."""
+
+__all__ = [
+    "EVENTS",
+    "AccountUpdated",
+    "Agent",
+    "Event",
+    "Logo",
+    "ReplyPublished",
+    "ReplyReceived",
+    "ReplySent",
+    "Requester",
+    "Survey",
+    "SurveyCreated",
+    "SurveyExpired",
+    "SurveyInvited",
+    "SurveyPolicy",
+    "SurveySkipped",
+    "SurveySubmitted",
+    "Ticket",
+    "TicketCreated",
+    "TicketReopened",
+    "TicketResolved",
+    "TicketUpdated",
+]

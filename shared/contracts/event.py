@@ -1,0 +1,41 @@
+"""What every event has: a topic, the tenant it belongs to, and the key that keeps its like in order."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, ClassVar
+
+MAX_ID_LENGTH = 128
+"""Characters. Ids are opaque strings of the publisher's; they are compared, never taken apart."""
+
+
+def check_facts(facts: Any) -> None:
+    """Refuse what a type cannot say: an id that is empty, too long or unprintable, a time without a zone.
+
+    Called by each contract's `__post_init__`. Raises ValueError.
+    """
+    for field in fields(facts):
+        value = getattr(facts, field.name)
+        if isinstance(value, datetime) and value.tzinfo is None:
+            raise ValueError(f"{field.name} has no UTC offset")
+        if field.name.endswith("_id") and value is not None:
+            if not 0 < len(value) <= MAX_ID_LENGTH:
+                raise ValueError(f"{field.name} must have 1 to {MAX_ID_LENGTH} characters")
+            if not value.isprintable():
+                raise ValueError(f"{field.name} has unprintable characters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in one account. The payload holds facts only; id and time are in the headers."""
+
+    topic: ClassVar[str]
+
+    account_id: str
+
+    def __post_init__(self) -> None:
+        check_facts(self)
+
+    @property
+    def key(self) -> str:
+        """Kafka's record key: events with the same key on one topic stay in order."""
+        return self.account_id

@@ -1,0 +1,101 @@
+"""What surveys tells: who was asked, who was not and why, and what the answers are."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from shared.contracts.event import Event, check_facts
+from shared.contracts.ticket import Agent, Priority, TicketEvent
+
+MAX_COMMENT_LENGTH = 2000
+"""Characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """One question to one requester about one resolution of a ticket.
+
+    `agent` is fixed at the resolution: the assignee, else who replied last, else nobody.
+    """
+
+    survey_id: str
+    ticket_id: str
+    resolved_version: int
+    subject: str
+    requester_name: str
+    priority: Priority
+    channel: str
+    created_at: datetime
+    expires_at: datetime
+    agent: Agent | None = None
+
+    def __post_init__(self) -> None:
+        check_facts(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyEvent(Event):
+    """An event that carries the whole survey, so that it can be understood without any other."""
+
+    survey: Survey
+
+    @property
+    def key(self) -> str:
+        """Events of one ticket's surveys on one topic stay in order."""
+        return f"{self.account_id}/{self.survey.ticket_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyCreated(SurveyEvent):
+    """A rating record exists and is Pending."""
+
+    topic: ClassVar[str] = "survey.created"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyInvited(TicketEvent):
+    """The requester is to be asked now. Carries the link: for the notifier alone."""
+
+    topic: ClassVar[str] = "survey.invited"
+
+    survey_id: str
+    link: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveySubmitted(SurveyEvent):
+    """The requester rated: 1 (worst) to 5 stars, with a comment of at most 2,000 characters or an empty one."""
+
+    topic: ClassVar[str] = "survey.submitted"
+
+    score: int
+    comment: str = ""
+    submitted_at: datetime
+
+    def __post_init__(self) -> None:
+        check_facts(self)
+        if not 1 <= self.score <= 5:
+            raise ValueError("score must be 1 to 5")
+        if len(self.comment) > MAX_COMMENT_LENGTH:
+            raise ValueError(f"comment must have at most {MAX_COMMENT_LENGTH} characters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyExpired(SurveyEvent):
+    """The survey can no longer be answered: its time ran out, or the ticket was reopened before an answer."""
+
+    topic: ClassVar[str] = "survey.expired"
+
+    reason: Literal["unanswered", "reopened"]
+    expired_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveySkipped(TicketEvent):
+    """A resolution led to no survey, and why."""
+
+    topic: ClassVar[str] = "survey.skipped"
+
+    reason: Literal["disabled", "no_address"]
+    skipped_at: datetime

@@ -1,0 +1,1 @@
+"""What portal and surveys, and in part the other two, show strangers: links, captchas, branding, page headers."""

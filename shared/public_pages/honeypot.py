@@ -1,0 +1,10 @@
+"""A field that people do not see and robots fill. Who fills it gets the usual thanks, and nothing is stored."""
+
+from collections.abc import Mapping
+
+FIELD = "website"
+
+
+def is_caught(form: Mapping[str, str]) -> bool:
+    """Tell whether somebody filled the field."""
+    return bool(form.get(FIELD, "").strip())

@@ -1,0 +1,188 @@
+"""Pages for strangers: templates, the headers every response carries, and kind pages for everything that goes wrong."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from linkify_it import LinkifyIt
+from litestar import Litestar, MediaType, Request, Response
+from litestar.datastructures import MutableScopeHeaders
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.static_files import create_static_files_router
+from litestar.template.config import TemplateConfig
+from litestar.types import Message, Scope
+from markupsafe import Markup, escape
+
+from shared.chassis import health
+from shared.chassis.database import is_outage, transaction
+from shared.chassis.lifecycle import Service
+from shared.public_pages.branding import NEUTRAL
+
+HERE = Path(__file__).parent
+MAX_BODY_BYTES = 512 * 1024
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "media-src 'self'",
+        "connect-src 'self'",
+        "worker-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "no-referrer",  # the address holds the token
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex, nofollow",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+log = structlog.get_logger()
+
+
+def public_app(service: Service, routes: Sequence[Any], *, folder: Path) -> Litestar:
+    """Make the app of a service that shows pages; `folder` holds its templates and static files."""
+    static = [folder / "static", HERE / "static"]
+    return Litestar(
+        [
+            *routes,
+            *health.ROUTES,
+            create_static_files_router(
+                "/static", static, cache_control=None, name="static", include_in_schema=False
+            ),
+        ],
+        dependencies={"session": Provide(transaction)},
+        template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(templates(folder))),
+        state=service.state,
+        lifespan=[service.running],
+        before_send=[add_headers],
+        exception_handlers={Exception: explain},
+        request_max_body_size=MAX_BODY_BYTES,
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def templates(folder: Path) -> Environment:
+    """Make the template environment: the service's own templates, then the shared ones."""
+    environment = Environment(
+        loader=ChoiceLoader([FileSystemLoader(folder / "templates"), FileSystemLoader(HERE / "templates")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["asset"] = _asset_of((folder / "static", HERE / "static"))
+    environment.filters["at"] = at
+    environment.filters["linked"] = linked
+    return environment
+
+
+def at(moment: datetime, zone: ZoneInfo) -> Markup:
+    """Write a time in the account's zone, with the exact one for machines and on hover."""
+    local = moment.astimezone(zone)
+    text = f"{local.day} {local:%B %Y, %H:%M}"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        moment.isoformat(timespec="seconds"), f"{local:%Y-%m-%d %H:%M:%S %Z}", text
+    )
+
+
+_links = LinkifyIt(options={"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False})
+for _scheme in ("ftp:", "//", "mailto:"):
+    _links.add(_scheme, None)
+
+
+def linked(text: str) -> Markup:
+    """Escape what a person wrote and make its http and https addresses links, which tell nobody where they stood."""
+    parts: list[Markup] = []
+    position = 0
+    for match in _links.match(text) or ():
+        parts.append(escape(text[position : match.index]))
+        parts.append(
+            Markup('<a href="{}" rel="noopener noreferrer nofollow" target="_blank">{}</a>').format(
+                match.url, match.text
+            )
+        )
+        position = match.last_index
+    parts.append(escape(text[position:]))
+    return Markup("").join(parts)
+
+
+def _asset_of(folders: Sequence[Path]):
+    @cache
+    def asset(name: str) -> str:
+        """Address of a static file, with its content's hash so that a browser may keep it for as long as it is the same.
+
+        Empty when the file is not there: front-end packages are fetched by set-up, and pages work without them.
+        """
+        for folder in folders:
+            if (folder / name).is_file():
+                content = hashlib.sha256((folder / name).read_bytes()).hexdigest()[:12]
+                return f"/static/{name}?v={content}"
+        return ""
+
+    return asset
+
+
+async def add_headers(message: Message, scope: Scope) -> None:
+    """Put our headers on every response, errors included."""
+    if message["type"] != "http.response.start":
+        return
+    headers = MutableScopeHeaders.from_message(message)
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    if scope["path"].startswith("/static/") and scope.get("query_string"):
+        headers.setdefault("Cache-Control", "public, max-age=31536000, immutable")
+    else:
+        headers.setdefault("Cache-Control", "no-store")
+
+
+EXPLANATIONS = {
+    400: ("That did not arrive in one piece", "Please go back and try again."),
+    404: (
+        "This link does not open anything",
+        "It may be mistyped, cut off by a mail program, or too old. The newest email we sent you has a link that works.",
+    ),
+    405: ("That is not possible here", "Please go back and try again."),
+    413: ("That is too much at once", "Please go back and shorten your text."),
+    503: (
+        "We will be right back",
+        "A part of our system is not answering. Nothing is lost; please try again in a minute.",
+    ),
+    500: (
+        "Something went wrong on our side",
+        "Please try again. If it happens again, answer the email you got from us.",
+    ),
+}
+
+
+def explain(request: Request, failure: Exception) -> Response:
+    """Answer whatever went wrong with a kind page that gives nothing away."""
+    status = failure.status_code if isinstance(failure, HTTPException) else 503 if is_outage(failure) else 500
+    if status >= 500:
+        # The path holds a token; the route's pattern does not.
+        log.error("request failed", status=status, reason=type(failure).__name__, exc_info=status == 500)
+    title, text = EXPLANATIONS.get(status) or EXPLANATIONS[400 if status < 500 else 500]
+    return Response(
+        request.app.template_engine.get_template("problem.html").render(
+            title=title, text=text, brand=NEUTRAL, status=status
+        ),
+        status_code=status,
+        media_type=MediaType.HTML,
+        headers={"Retry-After": "30"} if status == 503 else {},
+    )

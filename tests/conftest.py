@@ -1,0 +1,44 @@
+"""The real parts, started once for the whole run."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deploy.browser import chromium
+from deploy.postgres.embedded import PostgresServer
+from tests.real_parts import running_kafka, running_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """Start a PostgreSQL server; its databases are made and dropped by whoever needs them."""
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a real Kafka broker with every topic and give its bootstrap servers."""
+    with _or_skip(), running_kafka(tmp_path_factory.mktemp("kafka")) as bootstrap_servers:
+        yield bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> Path:
+    """Find the browser."""
+    with _or_skip():
+        return chromium()
+
+
+@contextmanager
+def _or_skip() -> Iterator[None]:
+    """Skip what a machine cannot run, but never in CI: there a test that did not run is a failure."""
+    try:
+        yield
+    except RuntimeError as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
