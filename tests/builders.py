@@ -49,9 +49,7 @@ def a_ticket(**changes: Any) -> Ticket:
 
 def a_ticket_created(**changes: Any) -> TicketCreated:
     """The ticket's first event."""
-    return TicketCreated(
-        **{"account_id": "acme", "ticket": a_ticket(), "description": "It snapped.", **changes}
-    )
+    return TicketCreated(**{"account_id": "acme", "ticket": a_ticket(), "description": "It snapped.", **changes})
 
 
 def a_ticket_updated(**changes: Any) -> TicketUpdated:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.browser import chromium
 from deploy.postgres.embedded import PostgresServer
-from tests.real_parts import running_kafka, running_postgres
+from tests.real_parts import PartMissingError, installed_chromium, running_kafka, running_postgres
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +29,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def chromium_path() -> Path:
     """Find the browser."""
     with _or_skip():
-        return chromium()
+        return installed_chromium()
 
 
 @contextmanager
@@ -38,7 +37,7 @@ def _or_skip() -> Iterator[None]:
     """Skip what a machine cannot run, but never in CI: there a test that did not run is a failure."""
     try:
         yield
-    except RuntimeError as missing:
+    except PartMissingError as missing:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(missing))

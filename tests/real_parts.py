@@ -16,6 +16,7 @@ from pathlib import Path
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.container import DockerContainer
 
+from deploy.browser import chromium
 from deploy.kafka.jars import kafka_version
 from deploy.kafka.native import NativeKafka, answers
 from deploy.kafka.topics import provision
@@ -24,6 +25,10 @@ from deploy.server_process import free_port
 
 POSTGRES_IMAGE = "postgres:18"
 PULL_SECONDS = 90
+
+
+class PartMissingError(Exception):
+    """This machine cannot have the part; the message says why. A part that is broken raises something else."""
 
 
 @contextmanager
@@ -47,7 +52,7 @@ def running_postgres(folder: Path) -> Iterator[PostgresServer]:
 def running_kafka(folder: Path) -> Iterator[str]:
     """Give the servers of KAFKA_BOOTSTRAP_SERVERS, else of a broker in Docker, else of a NativeKafka.
 
-    It has the topics of deploy/topics.yaml. Raises RuntimeError when no broker can be had.
+    It has the topics of deploy/topics.yaml. Raises PartMissingError when no broker can be had.
     """
     image = f"apache/kafka:{kafka_version()}"
     if given := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
@@ -57,7 +62,10 @@ def running_kafka(folder: Path) -> Iterator[str]:
         with kafka_container(image, port):
             yield _with_topics(f"127.0.0.1:{port}")
     else:
-        broker = NativeKafka(folder)
+        try:
+            broker = NativeKafka(folder)
+        except RuntimeError as reason:
+            raise PartMissingError(str(reason)) from reason
         try:
             broker.start()
             yield _with_topics(broker.bootstrap_servers)
@@ -91,6 +99,14 @@ def kafka_container(image: str, port: int) -> Iterator[None]:
                 raise RuntimeError(f"{image} does not answer on port {port}")
             time.sleep(0.1)
         yield
+
+
+def installed_chromium() -> Path:
+    """Find the browser. Raises PartMissingError."""
+    try:
+        return chromium()
+    except RuntimeError as reason:
+        raise PartMissingError(str(reason)) from reason
 
 
 def docker_has(image: str) -> bool:

@@ -22,6 +22,7 @@ from shared.chassis.lifecycle import Service
 from shared.chassis.migrations import migrate
 from shared.chassis.outbox import OutboxMessage
 from shared.chassis.settings import Settings
+from shared.chassis.telemetry import log_as_json
 from shared.contracts import EVENTS, Event
 from tests.builders import NOON
 
@@ -149,13 +150,10 @@ async def staged(
 ) -> AsyncIterator[Stage]:
     """Put a service on stage: `app` is its module with `create_service` and `create_app`, `own` its own settings."""
     url = server.create_database(f"stage_{name}")
-    await migrate(
-        url.replace("postgresql://", "postgresql+asyncpg://"), Path(app.__file__ or "").parent / "migrations"
-    )
+    await migrate(url.replace("postgresql://", "postgresql+asyncpg://"), Path(app.__file__ or "").parent / "migrations")
+    log_as_json(name, "ERROR")
     clock = StoppedClock()
-    service = app.create_service(
-        settings(database_url=url, kafka_bootstrap_servers="127.0.0.1:1", **own), clock
-    )
+    service = app.create_service(settings(database_url=url, kafka_bootstrap_servers="127.0.0.1:1", **own), clock)
     stage = Stage(service, app.create_app(service), clock)
     try:
         yield stage

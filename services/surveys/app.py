@@ -6,6 +6,7 @@ from litestar import Litestar
 
 from services.surveys.deadlines import expire_overdue_surveys
 from services.surveys.handlers import events
+from services.surveys.routes import ROUTES
 from services.surveys.settings import Settings
 from services.surveys.tables import Account, SpentChallenge
 from shared.chassis.inbox import Clock, utc_now
@@ -36,8 +37,4 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
 
 def create_app(service: Service) -> Litestar:
     """Make the pages."""
-    from services.surveys.routes import routes
-
-    return public_app(
-        service, [*routes, *brand_routes(Account), *service.provided["gate"].routes()], folder=FOLDER
-    )
+    return public_app(service, [*ROUTES, *brand_routes(Account), *service.provided["gate"].routes()], folder=FOLDER)

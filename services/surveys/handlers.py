@@ -69,15 +69,11 @@ async def withdraw_survey(reopened: TicketReopened, session: AsyncSession, now: 
 
 
 @events.on(TicketUpdated)
-async def withdraw_survey_of_active_ticket(
-    updated: TicketUpdated, session: AsyncSession, now: datetime
-) -> None:
+async def withdraw_survey_of_active_ticket(updated: TicketUpdated, session: AsyncSession, now: datetime) -> None:
     """Withdraw what was asked when the help desk opened the ticket again."""
     ticket = updated.ticket
     if ticket.status in {"open", "pending"}:
-        await _undo_resolutions(
-            session, updated.account_id, ticket.ticket_id, through=ticket.version - 1, now=now
-        )
+        await _undo_resolutions(session, updated.account_id, ticket.ticket_id, through=ticket.version - 1, now=now)
 
 
 def _objection(resolved: TicketResolved, account: Account) -> str | None:
@@ -104,9 +100,7 @@ async def _skip(resolved: TicketResolved, reason, session: AsyncSession, now: da
     if first:
         emit(
             session,
-            SurveySkipped(
-                account_id=resolved.account_id, ticket=resolved.ticket, reason=reason, skipped_at=now
-            ),
+            SurveySkipped(account_id=resolved.account_id, ticket=resolved.ticket, reason=reason, skipped_at=now),
         )
 
 
@@ -121,9 +115,7 @@ async def _undo_resolutions(
     reopened_through = await session.scalar(
         raise_to.on_conflict_do_update(
             index_elements=["account_id", "ticket_id"],
-            set_={
-                "reopened_through": func.greatest(Ticket.reopened_through, raise_to.excluded.reopened_through)
-            },
+            set_={"reopened_through": func.greatest(Ticket.reopened_through, raise_to.excluded.reopened_through)},
         ).returning(Ticket.reopened_through)
     )
     assert reopened_through is not None

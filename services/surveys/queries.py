@@ -8,19 +8,17 @@ from services.surveys.survey import Survey
 from shared.public_pages.access_links import digest
 
 
-def survey_behind(token: str) -> Select[tuple[Survey]]:
+def survey_behind(token: str) -> Select[Survey]:
     """Find the survey a link opens."""
     return select(Survey).where(Survey.link_digest == digest(token))
 
 
-def survey_of(account_id: str, ticket_id: str, resolved_version: int) -> Select[tuple[Survey]]:
+def survey_of(account_id: str, ticket_id: str, resolved_version: int) -> Select[Survey]:
     """Find the survey of one resolution."""
-    return select(Survey).filter_by(
-        account_id=account_id, ticket_id=ticket_id, resolved_version=resolved_version
-    )
+    return select(Survey).filter_by(account_id=account_id, ticket_id=ticket_id, resolved_version=resolved_version)
 
 
-def undone_surveys(account_id: str, ticket_id: str, reopened_through: int) -> Select[tuple[Survey]]:
+def undone_surveys(account_id: str, ticket_id: str, reopened_through: int) -> Select[Survey]:
     """Find the unanswered surveys whose resolution was undone, locked."""
     return (
         select(Survey)
@@ -31,7 +29,7 @@ def undone_surveys(account_id: str, ticket_id: str, reopened_through: int) -> Se
     )
 
 
-def overdue_surveys(now: datetime, limit: int) -> Select[tuple[Survey]]:
+def overdue_surveys(now: datetime, limit: int) -> Select[Survey]:
     """Find pending surveys past their time, locked; those another replica holds are left to it."""
     return (
         select(Survey)

@@ -1,3 +1,140 @@
-"""Pages (being written)."""
+"""The survey page. Looking changes nothing, since mail scanners open every link; only a POST saves."""
 
-routes = []
+from typing import Any
+
+from litestar import Request, Response, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+from litestar.response import Redirect, Template
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.surveys import queries
+from services.surveys.survey import SCORES, Survey
+from services.surveys.tables import Account
+from shared.chassis.outbox import emit
+from shared.contracts.survey import MAX_COMMENT_LENGTH
+from shared.public_pages import honeypot
+from shared.public_pages.captcha import CaptchaRefused
+from shared.public_pages.forms import fields_of, plain_text
+from shared.public_pages.pages import Problem, page
+
+MEANINGS = ((1, "Very bad"), (2, "Bad"), (3, "Okay"), (4, "Good"), (5, "Very good"))
+
+
+@get("/s/{token:str}")
+async def show_survey(
+    token: FromPath[str], request: Request, state: State, session: NamedDependency[AsyncSession]
+) -> Template:
+    """Show the question, or what became of it. `?score=` of an emailed star chooses that star, no more."""
+    survey = await _survey(token, session)
+    account = await session.get_one(Account, survey.account_id)
+    if survey.state_at(state.clock()) == "pending":
+        chosen = request.query_params.get("score", "")
+        return _form(token, survey, account, state, typed={"score": chosen, "comment": ""})
+    shown = "submitted" if survey.state == "submitted" else "expired"
+    return page(
+        shown,
+        survey=survey,
+        brand=account.brand,
+        zone=account.zone,
+        meanings=MEANINGS,
+        reopened=survey.expired_reason == "reopened",
+    )
+
+
+@post("/s/{token:str}")
+async def receive_rating(
+    token: FromPath[str], request: Request, state: State, session: NamedDependency[AsyncSession]
+) -> Response | Template:
+    """Save the rating once; whatever stands in the way is told and nothing that was typed is lost."""
+    survey = await _survey(token, session, locked=True)
+    form = await fields_of(request)
+    now = state.clock()
+    if honeypot.is_caught(form):
+        return _see_other(f"/s/{token}/thanks")
+    if survey.state_at(now) != "pending":
+        return _see_other(f"/s/{token}")
+    typed = {"score": form.get("score", ""), "comment": plain_text(form.get("comment", ""))}
+    problems = _problems(typed)
+    if not problems:
+        try:
+            await state.gate.admit(form, _purpose(survey), f"{typed['score']} {typed['comment']}", session, now)
+        except CaptchaRefused as refused:
+            problems = [Problem("captcha", str(refused))]
+    if problems:
+        account = await session.get_one(Account, survey.account_id)
+        return _form(token, survey, account, state, typed=typed, problems=problems)
+    emit(session, survey.answer(int(typed["score"]), typed["comment"], now))
+    return _see_other(f"/s/{token}/thanks")
+
+
+@get("/s/{token:str}/thanks")
+async def show_thanks(token: FromPath[str], session: NamedDependency[AsyncSession]) -> Template:
+    """Thank whoever sent the form."""
+    survey = await _survey(token, session)
+    account = await session.get_one(Account, survey.account_id)
+    return page("thanks", brand=account.brand, token=token)
+
+
+@get("/s/{token:str}/challenge")
+async def make_challenge(token: FromPath[str], state: State, session: NamedDependency[AsyncSession]) -> dict[str, Any]:
+    """Give the browser's widget a fresh challenge for this survey."""
+    survey = await _survey(token, session)
+    return state.gate.proof_of_work.challenge(_purpose(survey), state.clock())
+
+
+ROUTES = (show_survey, receive_rating, show_thanks, make_challenge)
+
+
+async def _survey(token: str, session: AsyncSession, *, locked: bool = False) -> Survey:
+    query = queries.survey_behind(token)
+    survey = await session.scalar(query.with_for_update() if locked else query)
+    if survey is None:
+        raise NotFoundException
+    return survey
+
+
+def _problems(typed: dict[str, str]) -> list[Problem]:
+    problems = []
+    if typed["score"] not in {str(score) for score in SCORES}:
+        problems.append(Problem("score", "Please choose 1 to 5 stars."))
+    if (too_many := len(typed["comment"]) - MAX_COMMENT_LENGTH) > 0:
+        problems.append(Problem("comment", f"Your comment is {too_many:,} characters too long."))
+    return problems
+
+
+def _form(
+    token: str,
+    survey: Survey,
+    account: Account,
+    state: State,
+    *,
+    typed: dict[str, str],
+    problems: list[Problem] | None = None,
+) -> Template:
+    return page(
+        "survey",
+        status=422 if problems else 200,
+        action=f"/s/{token}",
+        facts=survey.facts,
+        expires_at=survey.expires_at,
+        brand=account.brand,
+        zone=account.zone,
+        meanings=MEANINGS,
+        comment_limit=MAX_COMMENT_LENGTH,
+        typed=typed,
+        problems=problems or [],
+        captcha_problem=any(problem.field == "captcha" for problem in problems or []),
+        code_challenge=state.gate.code_to_read.challenge(_purpose(survey), state.clock()),
+    )
+
+
+def _purpose(survey: Survey) -> str:
+    """Bind a captcha to this survey, so that it opens no other form."""
+    return f"survey:{survey.survey_id}"
+
+
+def _see_other(path: str) -> Redirect:
+    return Redirect(path, status_code=303)

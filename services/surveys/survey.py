@@ -62,9 +62,7 @@ class Survey(Table):
     expired_at: Mapped[Timestamp | None]
 
     @classmethod
-    def open(
-        cls, resolved: contracts.TicketResolved, account: Account, links: AccessLinks, now: datetime
-    ) -> "Survey":
+    def open(cls, resolved: contracts.TicketResolved, account: Account, links: AccessLinks, now: datetime) -> "Survey":
         """Make the rating record of a resolution: pending, answerable for as long as the account says."""
         ticket = resolved.ticket
         survey_id = uuid7()
@@ -118,9 +116,7 @@ class Survey(Table):
         self.state = "expired"
         self.expired_reason = reason
         self.expired_at = now
-        return contracts.SurveyExpired(
-            account_id=self.account_id, survey=self.facts, reason=reason, expired_at=now
-        )
+        return contracts.SurveyExpired(account_id=self.account_id, survey=self.facts, reason=reason, expired_at=now)
 
     def created(self) -> contracts.SurveyCreated:
         """Tell that the record exists."""

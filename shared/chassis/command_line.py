@@ -40,9 +40,7 @@ class Program:
 def command_line(program: Program) -> click.Group:
     """Make the commands of one service."""
 
-    @click.group(
-        help=f"closeloop {program.name}. Settings come from the environment; see the service's README."
-    )
+    @click.group(help=f"closeloop {program.name}. Settings come from the environment; see the service's README.")
     def commands() -> None:
         pass
 
@@ -117,9 +115,7 @@ def _dead_letters(program: Program) -> click.Group:
         async def again(service: Service) -> None:
             async with service.sessions() as session:
                 chosen = select(DeadLetter).order_by(DeadLetter.id)
-                letters = (
-                    await session.scalars(chosen if everything else chosen.where(DeadLetter.id.in_(ids)))
-                ).all()
+                letters = (await session.scalars(chosen if everything else chosen.where(DeadLetter.id.in_(ids)))).all()
             for letter in letters:
                 outcome = "replayed"
                 try:

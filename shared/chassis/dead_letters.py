@@ -45,9 +45,7 @@ class DeadLetter(ChassisTable):
     @property
     def headers(self) -> Headers:
         """The headers as Kafka had them, byte for byte."""
-        return [
-            (name, None if value is None else value.encode("latin-1")) for name, value in self.stored_headers
-        ]
+        return [(name, None if value is None else value.encode("latin-1")) for name, value in self.stored_headers]
 
 
 class Awaits(Exception):
@@ -59,7 +57,7 @@ class Awaits(Exception):
 
 
 async def bury(
-    session: AsyncSession, record: Record, reason: str, *, attempts: int, awaits: str | None
+    session: AsyncSession, record: Record, reason: str, *, attempts: int, awaits: str | None, with_value: bool = True
 ) -> None:
     """Keep a record among the dead letters, once however often it is delivered."""
     await session.execute(
@@ -70,7 +68,7 @@ async def bury(
             offset=record.offset,
             timestamp=record.timestamp,
             key=record.key,
-            value=record.value,
+            value=record.value if with_value else None,
             stored_headers=_storable(record.headers),
             reason=reason[:MAX_REASON_LENGTH],
             attempts=attempts,

@@ -20,13 +20,20 @@ Headers = Sequence[tuple[str, bytes | None]]
 class Record(Protocol):
     """What we need of a Kafka record; aiokafka's has it, and so has a dead letter."""
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
+    @property
+    def topic(self) -> str: ...  # noqa: D102 - Kafka's own terms
+    @property
+    def partition(self) -> int: ...  # noqa: D102
+    @property
+    def offset(self) -> int: ...  # noqa: D102
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+    @property
+    def headers(self) -> Headers: ...  # noqa: D102
 
 
 class Unreadable(Exception):
@@ -42,9 +49,7 @@ class Envelope(Generic[E]):
     event: E
 
 
-def headers_of(
-    *, event_id: str, event_type: str, source: str, subject: str, time: datetime
-) -> list[tuple[str, bytes]]:
+def headers_of(*, event_id: str, event_type: str, source: str, subject: str, time: datetime) -> list[tuple[str, bytes]]:
     """Write the headers of an event of ours."""
     return [
         (name, value.encode())

@@ -9,7 +9,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import structlog
 from sqlalchemy import Index, Text, delete, func, select
@@ -106,35 +106,38 @@ class Consumer(Generic[E]):
             try:
                 readable.append(read(record, self.event_type))
             except Unreadable as unreadable:
-                await self._bury(session, record, str(unreadable), attempts=1)
+                await self._bury(session, record, str(unreadable), attempts=1, unreadable=True)
         if readable:
             await self._apply(session, readable)
 
     async def take_alone(self, record: Record) -> bool:
         """Give one record its effect, or bury it. True when it had its effect now or before."""
+        reason = ""
+        attempt = 0
+        unreadable = False
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with self._sessions.begin() as session:
                     await self._apply(session, [read(record, self.event_type)])
-                return True
             except Awaits as awaits:
                 return await self._park(record, awaits.key)
             except Exception as failure:
                 if is_outage(failure):
                     raise
                 reason = _reason(failure)
-                if isinstance(failure, Unreadable):
+                if unreadable := isinstance(failure, Unreadable):
                     break
                 if attempt < ATTEMPTS:
                     await asyncio.sleep(RETRY_SECONDS * attempt)
+            else:
+                return True
         async with self._sessions.begin() as session:
-            await self._bury(session, record, reason, attempts=attempt)
+            await self._bury(session, record, reason, attempts=attempt, unreadable=unreadable)
         return False
 
     async def _apply(self, session: AsyncSession, envelopes: Sequence[Envelope[E]]) -> None:
-        if self._run_waiting:
-            keys = sorted({envelope.event.key for envelope in envelopes})
-            await _one_at_a_time(session, keys)
+        keys = sorted({envelope.event.key for envelope in envelopes}) if self._run_waiting else []
+        await _one_at_a_time(session, keys)
         first_time = await session.execute(
             insert(InboxMessage)
             .values(
@@ -172,9 +175,17 @@ class Consumer(Generic[E]):
             return True
 
     async def _bury(
-        self, session: AsyncSession, record: Record, reason: str, *, attempts: int, awaits: str | None = None
+        self,
+        session: AsyncSession,
+        record: Record,
+        reason: str,
+        *,
+        attempts: int,
+        awaits: str | None = None,
+        unreadable: bool = False,
     ) -> None:
-        await bury(session, record, reason, attempts=attempts, awaits=awaits)
+        with_value = not (unreadable and self.event_type.confidential)
+        await bury(session, record, reason, attempts=attempts, awaits=awaits, with_value=with_value)
         telemetry.EVENTS_TAKEN.labels(self.event_type.topic, "parked" if awaits else "dead").inc()
         log.warning(
             "record parked" if awaits else "record buried",
@@ -186,7 +197,8 @@ class Consumer(Generic[E]):
 
     async def run_letter(self, session: AsyncSession, letter: DeadLetter) -> None:
         """Give a dead letter its effect inside `session`'s transaction and remove it. Raises when it fails again."""
-        await self._apply(session, [read(letter, self.event_type)])
+        # A mapped row has what a record has, which the type checker cannot see through its descriptors.
+        await self._apply(session, [read(cast(Record, letter), self.event_type)])
         await session.execute(delete(DeadLetter).where(DeadLetter.id == letter.id))
 
 
@@ -198,9 +210,7 @@ async def _one_at_a_time(session: AsyncSession, keys: Iterable[str]) -> None:
 
 async def forget_old_messages(session: AsyncSession, now: datetime) -> None:
     """Drop inbox rows older than INBOX_DAYS."""
-    await session.execute(
-        delete(InboxMessage).where(InboxMessage.received_at < now - timedelta(days=INBOX_DAYS))
-    )
+    await session.execute(delete(InboxMessage).where(InboxMessage.received_at < now - timedelta(days=INBOX_DAYS)))
 
 
 def _reason(failure: Exception) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
@@ -81,10 +82,7 @@ class Consumers:
 
     async def _run_waiting(self, session: AsyncSession, keys: Iterable[str]) -> None:
         waiting = await session.scalars(
-            select(DeadLetter)
-            .where(DeadLetter.awaits.in_(list(keys)))
-            .order_by(DeadLetter.id)
-            .with_for_update()
+            select(DeadLetter).where(DeadLetter.awaits.in_(list(keys))).order_by(DeadLetter.id).with_for_update()
         )
         for letter in waiting.all():
             consumer = self.by_topic.get(letter.topic)
@@ -115,14 +113,36 @@ def connect(bootstrap_servers: str, *, service: str) -> KafkaBroker:
         bootstrap_servers.split(","),
         client_id=f"closeloop-{service}",
         allow_auto_create_topics=False,
+        consumer_only=True,
         graceful_timeout=15.0,
         logger=None,
     )
 
 
-def _subscribe(
-    broker: KafkaBroker, topic: str, consumer: Consumer, *, service: str, session_timeout_ms: int
-) -> None:
+def _rewind(consumer: AIOKafkaConsumer, records: tuple[ConsumerRecord, ...]) -> None:
+    """Go back to each partition's first record of a batch, so that it is fetched again.
+
+    FastStream's nack stops at the first partition that a rebalance took from us meanwhile; the next commit would then
+    pass the records of those after it.
+    """
+    first: dict[TopicPartition, int] = {}
+    for record in records:
+        first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
+    for partition in first.keys() & consumer.assignment():
+        consumer.seek(partition, first[partition])
+
+
+async def answers(broker: KafkaBroker, seconds: float) -> bool:
+    """Tell whether the cluster answers a consumer within `seconds`."""
+    consumer: AIOKafkaConsumer = cast(Any, broker.subscribers[0]).consumer
+    try:
+        await asyncio.wait_for(consumer.topics(), seconds)
+    except Exception:  # noqa: BLE001 - whatever it is, it did not answer
+        return False
+    return True
+
+
+def _subscribe(broker: KafkaBroker, topic: str, consumer: Consumer, *, service: str, session_timeout_ms: int) -> None:
     subscriber = broker.subscriber(
         topic,
         group_id=f"{service}.{topic}",
@@ -133,19 +153,16 @@ def _subscribe(
         auto_offset_reset="earliest",
         session_timeout_ms=session_timeout_ms,
         heartbeat_interval_ms=max(session_timeout_ms // 10, 200),
-        # The decoder's and the reply's place is taken by the consumer: it reads the raw records itself.
         no_reply=True,
         include_in_schema=False,
     )
 
     async def parse(records: tuple[Any, ...]) -> KafkaAckableMessage:
         # FastStream's own parser decodes headers and skips the record, silently, when one is not UTF-8.
-        return KafkaAckableMessage(
-            body=b"", raw_message=records, headers={}, consumer=cast(Any, subscriber).consumer
-        )
+        return KafkaAckableMessage(body=b"", raw_message=records, headers={}, consumer=cast(Any, subscriber).consumer)
 
-    async def decode(message: KafkaAckableMessage) -> Any:
-        return message.raw_message
+    async def decode(message: KafkaAckableMessage) -> KafkaAckableMessage:
+        return message
 
     failures = 0
 
@@ -157,11 +174,12 @@ def _subscribe(
             raise
         except Exception as failure:  # noqa: BLE001 - an exception let through would skip the batch
             failures += 1
-            wait = random.uniform(0, min(LONGEST_WAIT_SECONDS, 0.1 * 2**failures))  # noqa: S311 - jitter
+            longest = min(LONGEST_WAIT_SECONDS, 0.1 * 2 ** min(failures, 10))
+            wait = random.uniform(0, longest)  # noqa: S311 - jitter, so that replicas do not return in step
             log.warning("batch waits", topic=topic, reason=type(failure).__name__, seconds=round(wait, 2))
             telemetry.BATCHES_RETRIED.labels(topic).inc()
             await asyncio.sleep(wait)
-            await message.nack()
+            _rewind(message.consumer, message.raw_message)
             return
         failures = 0
         try:

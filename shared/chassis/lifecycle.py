@@ -44,13 +44,9 @@ class Service:
     clock: Clock = utc_now
 
     def __post_init__(self) -> None:
-        self.engine = connect(
-            self.settings.database_url, service=self.name, pool_size=self.settings.database_pool_size
-        )
+        self.engine = connect(self.settings.database_url, service=self.name, pool_size=self.settings.database_pool_size)
         self.sessions = sessions_of(self.engine)
-        self.consumers = Consumers(
-            self.events, sessions=self.sessions, clock=self.clock, provided=self.provided
-        )
+        self.consumers = Consumers(self.events, sessions=self.sessions, clock=self.clock, provided=self.provided)
         self._broker: KafkaBroker | None = None
 
     @property
@@ -87,9 +83,7 @@ class Service:
         """Connect to Kafka, however long it takes, and consume until cancelled."""
         while True:
             broker = kafka.connect(self.settings.kafka_bootstrap_servers, service=self.name)
-            self.consumers.attach(
-                broker, service=self.name, session_timeout_ms=self.settings.kafka_session_timeout_ms
-            )
+            self.consumers.attach(broker, service=self.name, session_timeout_ms=self.settings.kafka_session_timeout_ms)
             try:
                 await broker.start()
                 self._broker = broker
@@ -108,7 +102,7 @@ class Service:
 
     async def kafka_answers(self) -> bool:
         """Tell whether the consumers are connected and the cluster answers within a second."""
-        return self._broker is not None and await self._broker.ping(timeout=1.0)
+        return self._broker is not None and await kafka.answers(self._broker, 1.0)
 
     async def _forget_old_messages(self) -> None:
         async with self.sessions.begin() as session:

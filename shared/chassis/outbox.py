@@ -8,7 +8,7 @@ skipped for ever. One relay at a time per database, by advisory lock: two would 
 """
 
 import asyncio
-from datetime import datetime
+from collections.abc import Awaitable
 from uuid import UUID
 
 import msgspec
@@ -79,7 +79,8 @@ class Relay:
         async with self._engine.connect() as connection:
             # Autocommit: the lock lives as long as the connection, and nothing is open while we talk to Kafka.
             await connection.execution_options(isolation_level="AUTOCOMMIT")
-            while not await connection.scalar(select(func.pg_try_advisory_lock(_LOCK))):
+            # Another process may hold the lock; no event of this one tells when it lets go.
+            while not await connection.scalar(select(func.pg_try_advisory_lock(_LOCK))):  # noqa: ASYNC110
                 await asyncio.sleep(RETRY_SECONDS)
             producer = AIOKafkaProducer(
                 bootstrap_servers=self._bootstrap_servers,
@@ -104,24 +105,24 @@ class Relay:
         rows = (await connection.execute(_OLDEST)).all()
         if not rows:
             return 0
-        sent = [await self._send(producer, row) for row in rows]
+        sent = [
+            await producer.send(
+                row.topic,
+                key=row.key.encode(),
+                value=row.payload,
+                headers=envelope.headers_of(
+                    event_id=str(row.event_id),
+                    event_type=row.topic,
+                    source=f"closeloop/{self._service}",
+                    subject=row.key,
+                    time=row.created_at,
+                ),
+            )
+            for row in rows
+        ]
         await asyncio.gather(*sent)
         await connection.execute(delete(OutboxMessage).where(OutboxMessage.id.in_([row.id for row in rows])))
         return len(rows)
-
-    async def _send(self, producer: AIOKafkaProducer, row: "_Row") -> asyncio.Future:
-        return await producer.send(
-            row.topic,
-            key=row.key.encode(),
-            value=row.payload,
-            headers=envelope.headers_of(
-                event_id=str(row.event_id),
-                event_type=row.topic,
-                source=f"closeloop/{self._service}",
-                subject=row.key,
-                time=row.created_at,
-            ),
-        )
 
 
 _OLDEST = (
@@ -138,18 +139,7 @@ _OLDEST = (
 )
 
 
-class _Row:
-    """What `_OLDEST` selects, for the type checker."""
-
-    id: int
-    event_id: UUID
-    topic: str
-    key: str
-    payload: bytes
-    created_at: datetime
-
-
-async def _within(seconds: float, ending) -> None:
+async def _within(seconds: float, ending: Awaitable[None]) -> None:
     try:
         await asyncio.wait_for(ending, seconds)
     except Exception as failure:  # noqa: BLE001 - we are leaving; the next producer starts fresh

@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     def from_environment(cls) -> Self:
         """Read the environment, or end the process with one line for each wrong variable."""
         try:
-            return cls()
+            return cls()  # pyright: ignore[reportCallIssue] - the fields come from the environment
         except ValidationError as invalid:
             lines = [
                 f"  {'.'.join(map(str, error['loc'])).upper()}: {error['msg'].removeprefix('Value error, ')}"

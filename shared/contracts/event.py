@@ -17,7 +17,7 @@ def check_facts(facts: Any) -> None:
         value = getattr(facts, field.name)
         if isinstance(value, datetime) and value.tzinfo is None:
             raise ValueError(f"{field.name} has no UTC offset")
-        if field.name.endswith("_id") and value is not None:
+        if isinstance(value, str) and field.name.endswith("_id"):
             if not 0 < len(value) <= MAX_ID_LENGTH:
                 raise ValueError(f"{field.name} must have 1 to {MAX_ID_LENGTH} characters")
             if not value.isprintable():
@@ -29,6 +29,8 @@ class Event:
     """Something that happened in one account. The payload holds facts only; id and time are in the headers."""
 
     topic: ClassVar[str]
+    confidential: ClassVar[bool] = False
+    """A record of the topic may hold what must not be stored, so one that cannot be read is kept without its value."""
 
     account_id: str
 

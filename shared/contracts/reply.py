@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from shared.contracts.ticket import Agent, TicketEvent
 
@@ -12,12 +12,13 @@ class ReplySent(TicketEvent):
     """An agent wrote in a ticket. Anything but `public` is an internal note, which closeloop drops unread."""
 
     topic: ClassVar[str] = "reply.sent"
+    confidential: ClassVar[bool] = True
 
     reply_id: str
     author: Agent
     body: str
     sent_at: datetime
-    visibility: Literal["public", "internal"]
+    visibility: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

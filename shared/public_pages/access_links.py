@@ -24,9 +24,7 @@ class AccessLinks:
         """Compute the token of the object that `parts` name."""
         # Lengths before the parts: ("ab", "c") and ("a", "bc") must not meet.
         message = "".join(f"{len(str(part))}:{part}" for part in (self._purpose, *parts))
-        return (
-            urlsafe_b64encode(hmac.digest(self._key, message.encode(), "sha256")).rstrip(b"=").decode("ascii")
-        )
+        return urlsafe_b64encode(hmac.digest(self._key, message.encode(), "sha256")).rstrip(b"=").decode("ascii")
 
     def url(self, token: str) -> str:
         """Put a token into the address that is mailed."""

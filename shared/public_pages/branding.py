@@ -137,7 +137,7 @@ def brand_routes(table: type[BrandedAccount]) -> list:
             raise NotFoundException
         return Response(logo.logo, media_type=logo.logo_media_type, headers={"Cache-Control": _FOREVER})
 
-    @get("/brand/{colour:str}.css", sync_to_thread=False)
+    @get("/brand/{colour:str}/colours.css", sync_to_thread=False)
     def show_colours(colour: FromPath[str]) -> Response[str]:
         """Serve an account's colours, `colour` being six hexadecimal digits."""
         if len(colour) != 6 or not set(colour) <= set("0123456789abcdef"):

@@ -13,7 +13,6 @@ from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from io import BytesIO
 from typing import Any, Literal, Protocol
 
 import altcha
@@ -39,6 +38,13 @@ COUNTERS = range(500, 2500)
 
 Reason = Literal["missing", "wrong", "expired", "used"]
 
+WORDS: dict[Reason, str] = {
+    "missing": "Please show that you are a person.",
+    "wrong": "The check that you are a person did not work. Here is a new one.",
+    "expired": "The check that you are a person has run out. Here is a new one.",
+    "used": "The check that you are a person was used before. Here is a new one.",
+}
+
 
 class SpentChallengeColumns:
     """Columns of a service's `spent_challenges` table."""
@@ -49,10 +55,10 @@ class SpentChallengeColumns:
 
 
 class CaptchaRefused(Exception):
-    """The captcha does not let this submission through."""
+    """The captcha does not let this submission through. Its text is for the person who sent it."""
 
     def __init__(self, reason: Reason, spent: "Solution | None" = None) -> None:
-        super().__init__(reason)
+        super().__init__(WORDS[reason])
         self.reason = reason
         self.spent = spent
 
@@ -88,8 +94,8 @@ class ProofOfWork:
             "PBKDF2/SHA-256",
             COST,
             counter=secrets.choice(COUNTERS),
-            expires_at=int((now + LIFETIME).timestamp()),
-            data={"purpose": purpose},
+            # Signed with the rest. The library's own `expires_at` would be held against another clock than ours.
+            data={"purpose": purpose, "expires": int((now + LIFETIME).timestamp())},
             hmac_secret=self._key,
             hmac_key_secret=self._answer_key,
         ).to_dict()
@@ -101,7 +107,7 @@ class ProofOfWork:
             return None
         try:
             parameters = json.loads(b64decode(answer, validate=True))["challenge"]["parameters"]
-            expires_at = datetime.fromtimestamp(parameters["expiresAt"], now.tzinfo)
+            expires_at = datetime.fromtimestamp(parameters["data"]["expires"], now.tzinfo)
             nonce, bound_to = str(parameters["nonce"]), parameters["data"]["purpose"]
             verified = altcha.verify_solution(answer, self._key, hmac_key_secret=self._answer_key).verified
         except Exception:  # noqa: BLE001 - whatever strangers send, it is a wrong answer and nothing else
@@ -119,7 +125,7 @@ class CodeToRead:
     fields = ("captcha_challenge", "captcha_code")
 
     def __init__(self, key: str) -> None:
-        self._key = _derive(key, "code to read")
+        self._key = _derive(key, "code to read").encode()
 
     def challenge(self, purpose: str, now: datetime) -> str:
         """Make the name of a challenge, for the addresses of its image and its recording."""
@@ -229,9 +235,7 @@ class Gate:
 
 
 def _draw(code: str) -> bytes:
-    picture = BytesIO()
-    ImageCaptcha(width=240, height=80, font_sizes=(52, 58, 64)).write(code, picture)
-    return picture.getvalue()
+    return ImageCaptcha(width=240, height=80, font_sizes=(52, 58, 64)).generate(code).getvalue()
 
 
 def _say(code: str) -> bytes:

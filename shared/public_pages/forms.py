@@ -23,6 +23,6 @@ async def fields_of(request: Request) -> dict[str, str]:
 
 
 def plain_text(typed: str) -> str:
-    """Normalise line ends to \\n and drop what no keyboard types (NUL, half surrogates) and no database takes."""
+    """Unify line ends and drop what no keyboard types and no database takes: NUL, half surrogates."""
     unified = typed.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     return unified.encode("utf-8", "ignore").decode().strip()

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -16,9 +17,10 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.response import Template
 from litestar.static_files import create_static_files_router
 from litestar.template.config import TemplateConfig
-from litestar.types import Message, Scope
+from litestar.types import Message, PathType, Scope
 from markupsafe import Markup, escape
 
 from shared.chassis import health
@@ -55,26 +57,40 @@ HEADERS = {
 log = structlog.get_logger()
 
 
-def public_app(service: Service, routes: Sequence[Any], *, folder: Path) -> Litestar:
-    """Make the app of a service that shows pages; `folder` holds its templates and static files."""
-    static = [folder / "static", HERE / "static"]
+def page(name: str, *, status: int = 200, **context: Any) -> Template:
+    """Answer with a template."""
+    return Template(template_name=f"{name}.html", context=context, status_code=status, media_type=MediaType.HTML)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one field of a form, for the list above it."""
+
+    field: str
+    text: str
+
+
+def public_app(service: Service, routes: Sequence[Any], *, folder: Path, **own: Any) -> Litestar:
+    """Make the app of a service that shows pages; `folder` holds its templates and static files.
+
+    `own` are arguments of Litestar's that differ in this service.
+    """
+    static: list[PathType] = [folder / "static", HERE / "static"]
+    settings: dict[str, Any] = {"exception_handlers": {Exception: explain}, "openapi_config": None, **own}
     return Litestar(
         [
             *routes,
             *health.ROUTES,
-            create_static_files_router(
-                "/static", static, cache_control=None, name="static", include_in_schema=False
-            ),
+            create_static_files_router("/static", static, cache_control=None, name="static", include_in_schema=False),
         ],
         dependencies={"session": Provide(transaction)},
         template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(templates(folder))),
         state=service.state,
         lifespan=[service.running],
         before_send=[add_headers],
-        exception_handlers={Exception: explain},
         request_max_body_size=MAX_BODY_BYTES,
-        openapi_config=None,
         logging_config=None,
+        **settings,
     )
 
 
@@ -126,7 +142,7 @@ def linked(text: str) -> Markup:
 def _asset_of(folders: Sequence[Path]):
     @cache
     def asset(name: str) -> str:
-        """Address of a static file, with its content's hash so that a browser may keep it for as long as it is the same.
+        """Address of a static file, with its content's hash: a browser may keep it for as long as it is the same.
 
         Empty when the file is not there: front-end packages are fetched by set-up, and pages work without them.
         """
@@ -156,7 +172,8 @@ EXPLANATIONS = {
     400: ("That did not arrive in one piece", "Please go back and try again."),
     404: (
         "This link does not open anything",
-        "It may be mistyped, cut off by a mail program, or too old. The newest email we sent you has a link that works.",
+        "It may be mistyped, cut off by a mail program, or too old."
+        " The newest email we sent you has a link that works.",
     ),
     405: ("That is not possible here", "Please go back and try again."),
     413: ("That is too much at once", "Please go back and shorten your text."),
@@ -178,10 +195,10 @@ def explain(request: Request, failure: Exception) -> Response:
         # The path holds a token; the route's pattern does not.
         log.error("request failed", status=status, reason=type(failure).__name__, exc_info=status == 500)
     title, text = EXPLANATIONS.get(status) or EXPLANATIONS[400 if status < 500 else 500]
+    engine = request.app.template_engine
+    assert engine is not None
     return Response(
-        request.app.template_engine.get_template("problem.html").render(
-            title=title, text=text, brand=NEUTRAL, status=status
-        ),
+        engine.get_template("problem.html").render(title=title, text=text, brand=NEUTRAL),
         status_code=status,
         media_type=MediaType.HTML,
         headers={"Retry-After": "30"} if status == 503 else {},

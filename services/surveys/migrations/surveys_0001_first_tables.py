@@ -34,9 +34,7 @@ def upgrade() -> None:
         sa.Column("resolved_version", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("skipped_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint(
-            "account_id", "ticket_id", "resolved_version", name=op.f("pk_skipped_surveys")
-        ),
+        sa.PrimaryKeyConstraint("account_id", "ticket_id", "resolved_version", name=op.f("pk_skipped_surveys")),
     )
     op.create_table(
         "spent_challenges",
@@ -66,9 +64,7 @@ def upgrade() -> None:
             "(state = 'submitted') = (score IS NOT NULL) AND (state = 'submitted') = (submitted_at IS NOT NULL) AND (state = 'expired') = (expired_at IS NOT NULL) AND (state = 'expired') = (expired_reason IS NOT NULL)",
             name=op.f("ck_surveys_state_has_its_facts"),
         ),
-        sa.CheckConstraint(
-            "state IN ('pending', 'submitted', 'expired')", name=op.f("ck_surveys_state_is_known")
-        ),
+        sa.CheckConstraint("state IN ('pending', 'submitted', 'expired')", name=op.f("ck_surveys_state_is_known")),
         sa.CheckConstraint("char_length(comment) <= 2000", name=op.f("ck_surveys_comment_fits")),
         sa.CheckConstraint("score BETWEEN 1 AND 5", name=op.f("ck_surveys_score_in_range")),
         sa.PrimaryKeyConstraint("survey_id", name=op.f("pk_surveys")),

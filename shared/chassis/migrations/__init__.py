@@ -50,9 +50,7 @@ async def drift(url: str, metadata: MetaData) -> list:
             context = MigrationContext.configure(
                 connection,
                 opts={
-                    "include_name": lambda name, kind, _, tables=tables: (
-                        kind != "table" or name in tables.tables
-                    ),
+                    "include_name": lambda name, kind, _, tables=tables: kind != "table" or name in tables.tables,
                     "compare_server_default": False,
                 },
             )

@@ -1,6 +1,6 @@
 """Alembic's entry: runs inside the connection and transaction that shared.chassis.migrations opened."""
 
-from typing import Any
+from typing import Any, Literal
 
 from alembic import context
 
@@ -9,7 +9,7 @@ from shared.chassis.database import Json
 metadata = context.config.attributes.get("metadata")
 
 
-def _name_type(kind: str, item: Any, _context: Any) -> str | bool:
+def _name_type(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     """Migrations name PostgreSQL's type, not our class, which may change after they were written."""
     return "postgresql.JSONB()" if kind == "type" and isinstance(item, Json) else False
 

@@ -72,7 +72,5 @@ def downgrade() -> None:
     op.drop_table("outbox")
     op.drop_index("ix_inbox_received_at", table_name="inbox")
     op.drop_table("inbox")
-    op.drop_index(
-        "ix_dead_letters_awaits", table_name="dead_letters", postgresql_where=sa.text("awaits IS NOT NULL")
-    )
+    op.drop_index("ix_dead_letters_awaits", table_name="dead_letters", postgresql_where=sa.text("awaits IS NOT NULL"))
     op.drop_table("dead_letters")
