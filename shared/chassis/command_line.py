@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import MetaData, delete, func, select
 
-from shared.chassis import migrations, telemetry
+from shared.chassis import telemetry
 from shared.chassis.dead_letters import DeadLetter
 from shared.chassis.lifecycle import Service
 from shared.chassis.settings import Settings
@@ -64,6 +64,8 @@ def command_line(program: Program) -> click.Group:
     def migrate() -> None:
         """Bring the database to the newest schema."""
         settings = program.settings.from_environment()
+        from shared.chassis import migrations  # noqa: PLC0415 - Alembic takes half a second to load
+
         asyncio.run(migrations.migrate(settings.database_url, program.versions))
 
     @commands.command()
@@ -71,6 +73,8 @@ def command_line(program: Program) -> click.Group:
     def revise(message: str) -> None:
         """Write a migration from the database (migrated so far) to the tables in the code."""
         settings = program.settings.from_environment()
+        from shared.chassis import migrations  # noqa: PLC0415 - Alembic takes half a second to load
+
         asyncio.run(migrations.revise(settings.database_url, program.versions, program.metadata, message))
 
     commands.add_command(_dead_letters(program))

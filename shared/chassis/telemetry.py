@@ -52,5 +52,5 @@ def log_as_json(service: str, level: str) -> None:
     root.handlers = [handler]
     root.setLevel(level)
     # Kafka clients log each retry while a broker is down; we say once ourselves what we wait for.
-    for noisy in ("aiokafka", "faststream", "alembic", "uvicorn.access"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    for noisy in ("aiokafka", "faststream", "alembic", "uvicorn", "mail"):
+        logging.getLogger(noisy).setLevel(max(logging.ERROR, root.level))

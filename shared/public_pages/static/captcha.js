@@ -21,6 +21,35 @@ async function upgrade() {
   const code = box.querySelector(".captcha-code");
   code.disabled = true; // what is disabled is not sent
   code.hidden = true;
+  widget.addEventListener("statechange", ({ detail }) => {
+    if (detail.state !== "error") return;
+    // No challenge, or a browser that cannot solve it: the code is still a way in.
+    place.replaceChildren();
+    code.disabled = false;
+    code.hidden = false;
+  });
+  sendWhenSolved(widget);
+}
+
+// Who presses the button while the widget still works need not press it again.
+function sendWhenSolved(widget) {
+  const form = box.closest("form");
+  let pressed = false;
+  form.addEventListener(
+    "invalid",
+    (event) => {
+      if (!widget.contains(event.target)) return;
+      event.preventDefault(); // no balloon: there is nothing for people to do
+      pressed = [...form.elements].every((field) => widget.contains(field) || field.validity.valid);
+      if (widget.getState() !== "verifying") widget.verify();
+    },
+    true,
+  );
+  widget.addEventListener("statechange", ({ detail }) => {
+    if (detail.state !== "verified" || !pressed) return;
+    pressed = false;
+    setTimeout(() => form.requestSubmit(form.querySelector("button[type=submit]")));
+  });
 }
 
 if (box && globalThis.isSecureContext && globalThis.crypto?.subtle) {

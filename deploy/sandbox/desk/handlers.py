@@ -1,0 +1,66 @@
+"""What the help desk does with what closeloop tells it: replies, reopenings, ratings."""
+
+from datetime import datetime
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from deploy.sandbox.desk import work
+from deploy.sandbox.desk.tables import Message, Rating
+from shared.chassis.kafka import EventRouter
+from shared.contracts import ReplyReceived, SurveySubmitted, TicketReopened
+
+events = EventRouter()
+
+
+@events.on(ReplyReceived)
+async def show_reply(received: ReplyReceived, session: AsyncSession, now: datetime) -> None:
+    """Add what the requester wrote on the portal. Replies that the desk took by email are there already."""
+    number = _number(received.ticket.ticket_id)
+    if number is None:
+        return
+    await session.execute(
+        insert(Message)
+        .values(
+            message_id=received.reply_id,
+            number=number,
+            kind="requester",
+            author=received.ticket.requester.name,
+            body=received.body,
+            sent_at=received.received_at,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+@events.on(TicketReopened)
+async def reopen_ticket(reopened: TicketReopened, session: AsyncSession, now: datetime) -> None:
+    """Set the ticket open and answer with the next version."""
+    number = _number(reopened.ticket.ticket_id)
+    ticket = await work.ticket_numbered(number, session) if number else None
+    if ticket and ticket.snapshot.status in work.REOPENABLE:
+        work.reopen(ticket, session, now)
+
+
+@events.on(SurveySubmitted)
+async def show_rating(submitted: SurveySubmitted, session: AsyncSession, now: datetime) -> None:
+    """Put the rating beside its ticket."""
+    number = _number(submitted.survey.ticket_id)
+    if number is None:
+        return
+    await session.execute(
+        insert(Rating)
+        .values(
+            survey_id=submitted.survey.survey_id,
+            number=number,
+            score=submitted.score,
+            comment=submitted.comment,
+            submitted_at=submitted.submitted_at,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+def _number(ticket_id: str) -> int | None:
+    """Tell the number of a ticket of ours; on a shared broker there may be others'."""
+    return int(ticket_id) if ticket_id.isdecimal() and len(ticket_id) < 18 else None
