@@ -62,6 +62,7 @@ def connect(url: str, *, service: str, pool_size: int) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error that is logged must not hold what people wrote
         connect_args={
             "timeout": 5,
             "command_timeout": 30,

@@ -1,0 +1,1 @@
+"""Writes to people: to requesters when they are answered or asked, to agents when a requester writes."""

@@ -1,0 +1,34 @@
+"""The whole of the notifier in one process: handlers, dispatcher, health."""
+
+from litestar import Litestar
+
+from services.notifier.dispatch import Dispatcher
+from services.notifier.handlers import events
+from services.notifier.mail import MailServer
+from services.notifier.settings import Settings
+from shared.chassis import health
+from shared.chassis.inbox import Clock, utc_now
+from shared.chassis.lifecycle import Service
+
+
+def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
+    """Make what hears and works in the background."""
+    dispatcher = Dispatcher(MailServer(settings), sender=settings.mail_from)
+    return Service(
+        name="notifier",
+        settings=settings,
+        events=events,
+        chores=[dispatcher.send_due_emails],
+        clock=clock,
+    )
+
+
+def create_app(service: Service) -> Litestar:
+    """Make what operators ask: is it alive, is it ready, what does it count."""
+    return Litestar(
+        list(health.ROUTES),
+        state=service.state,
+        lifespan=[service.running],
+        openapi_config=None,
+        logging_config=None,
+    )

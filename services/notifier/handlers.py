@@ -1,0 +1,134 @@
+"""What the notifier does when something happened elsewhere: it queues emails. Sending them is dispatch.py's.
+
+Each function runs in one transaction, once for each event. An email is named by its event and its recipient, so all
+of these commute and a repeat adds nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from services.notifier.emails import Email, Facts, Kind, gives_up_at
+from services.notifier.tables import Account
+from shared.chassis.kafka import EventRouter
+from shared.contracts import (
+    AccountUpdated,
+    Agent,
+    ReplyPublished,
+    ReplyReceived,
+    Requester,
+    SurveyInvited,
+    TicketReopened,
+)
+from shared.contracts.ticket import TicketEvent
+from shared.public_pages.branding import account_of, keep_account
+
+MAX_TEXT_LENGTH = 20_000
+"""Characters of a reply that an email repeats; mail programs cut off what is much longer."""
+
+events = EventRouter()
+
+
+@events.on(AccountUpdated, awaited=True)
+async def keep_brand(updated: AccountUpdated, session: AsyncSession, now: datetime) -> None:
+    """Remember how an account looks."""
+    await keep_account(Account, updated, session, now)
+
+
+@events.on(ReplyPublished)
+async def tell_requester_of_reply(published: ReplyPublished, session: AsyncSession, now: datetime) -> None:
+    """Send the requester what an agent wrote, with the link to the ticket."""
+    facts = _facts(published, author=published.author_name, text=published.body, link=published.link)
+    letters = _Letters("reply_published", published.reply_id, [published.ticket.requester], facts)
+    await _queue(letters, published, session, now)
+
+
+@events.on(SurveyInvited)
+async def ask_requester(invited: SurveyInvited, session: AsyncSession, now: datetime) -> None:
+    """Ask the requester how they were helped."""
+    facts = _facts(invited, link=invited.link, expires_at=invited.expires_at)
+    letters = _Letters("survey_invited", invited.survey_id, [invited.ticket.requester], facts)
+    await _queue(letters, invited, session, now)
+
+
+@events.on(ReplyReceived)
+async def tell_assignee_of_reply(received: ReplyReceived, session: AsyncSession, now: datetime) -> None:
+    """Tell the assignee that the requester wrote. When that reopened the ticket, ticket.reopened tells instead."""
+    ticket = received.ticket
+    facts = _facts(received, author=ticket.requester.name, text=received.body)
+    told = [] if received.reopened else [ticket.assignee]
+    await _queue(_Letters("reply_received", received.reply_id, told, facts), received, session, now)
+
+
+@events.on(TicketReopened)
+async def tell_agents_of_reopening(reopened: TicketReopened, session: AsyncSession, now: datetime) -> None:
+    """Tell assignee and watchers that the requester is not done."""
+    ticket = reopened.ticket
+    facts = _facts(reopened, author=ticket.requester.name, text=reopened.body, previous_status=reopened.previous_status)
+    told = [ticket.assignee, *ticket.watchers]
+    await _queue(_Letters("ticket_reopened", reopened.reply_id, told, facts), reopened, session, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Letters:
+    """The same letter to some people, about what `subject_id` names."""
+
+    kind: Kind
+    subject_id: str
+    people: Sequence[Requester | Agent | None]
+    facts: Facts
+
+
+def _facts(event: TicketEvent, *, author: str = "", text: str = "", **more) -> Facts:
+    if len(text) > MAX_TEXT_LENGTH:
+        text = text[:MAX_TEXT_LENGTH] + "…"
+    return Facts(
+        ticket_id=event.ticket.ticket_id,
+        subject=_storable(event.ticket.subject),
+        author=_storable(author),
+        text=_storable(text),
+        **more,
+    )
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL takes every character but NUL."""
+    return text.replace("\0", "")
+
+
+async def _queue(letters: _Letters, event: TicketEvent, session: AsyncSession, now: datetime) -> None:
+    """Queue one email for each address: who was told, or is named twice, meets the unique index. Raises Awaits."""
+    await account_of(Account, event.account_id, session)
+    told = [
+        (address, person) for person in letters.people if person and (address := _storable(person.email or "").strip())
+    ]
+    if not told:
+        return
+    await session.execute(
+        insert(Email)
+        .values(
+            [
+                {
+                    "id": uuid7(),
+                    "account_id": event.account_id,
+                    "kind": letters.kind,
+                    "subject_id": letters.subject_id,
+                    "recipient": address,
+                    "recipient_name": _storable(person.name),
+                    "thread": event.key,
+                    "facts": letters.facts,
+                    "state": "queued",
+                    "attempts": 0,
+                    "due_at": now,
+                    "give_up_at": gives_up_at(now, letters.facts.expires_at),
+                    "created_at": now,
+                }
+                for address, person in told
+            ]
+        )
+        .on_conflict_do_nothing()
+    )

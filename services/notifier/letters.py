@@ -1,0 +1,169 @@
+"""From an email's row to the letter: a text, the same as HTML, the account's logo inside. Pure.
+
+Everything that people wrote is hostile here: headers are built by EmailMessage only, HTML is escaped by Jinja, and no
+letter loads anything from anywhere.
+"""
+
+import hashlib
+import unicodedata
+from datetime import datetime
+from email.errors import HeaderParseError
+from email.headerregistry import Address, HeaderRegistry, MessageIDHeader
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+from typing import Any, cast
+
+from css_inline import CSSInliner
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
+
+from services.notifier.emails import Email
+from services.notifier.tables import Account
+from shared.public_pages.branding import luminance, text_colour_on
+
+MAX_SUBJECT_LENGTH = 150
+MAX_NAME_LENGTH = 100
+"""Characters of a subject and of a name; what is longer is cut and ends in an ellipsis."""
+
+STARS = ((1, "Very bad"), (2, "Bad"), (3, "Okay"), (4, "Good"), (5, "Very good"))
+LOGO = "logo"
+
+# Left to itself, EmailMessage writes a long id in these headers as an encoded word, which no mail program threads by.
+_HEADERS = HeaderRegistry()
+for _name in ("in-reply-to", "references"):
+    _HEADERS.map_to_type(_name, cast(Any, MessageIDHeader))
+_POLICY = SMTP.clone(header_factory=_HEADERS)
+
+_inliner = CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
+
+
+class NotAnAddress(Exception):
+    """There is no way to write to what should be an address. Does not repeat it."""
+
+
+def compose(email: Email, account: Account, *, sender: str, now: datetime) -> EmailMessage:
+    """Write the letter: from the account's name at `sender`, dated `now`. Raises NotAnAddress."""
+    words = _words(email, account)
+    domain = sender.rpartition("@")[2]
+    root = f"<{hashlib.sha256(email.thread.encode()).hexdigest()[:32]}@{domain}>"
+
+    message = EmailMessage(policy=_POLICY)
+    message["From"] = _address(account.name, sender)
+    message["To"] = _address(email.recipient_name, email.recipient)
+    # The same for all of a ticket's letters: Gmail threads by it, too.
+    message["Subject"] = words["subject"]
+    message["Date"] = now
+    message["Message-ID"] = f"<{email.id}@{domain}>"
+    # No letter has this id; what has the same parent is one conversation.
+    message["In-Reply-To"] = root
+    message["References"] = root
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: answer no out-of-office notes to this
+    message["X-Auto-Response-Suppress"] = "All"  # the same, for Exchange
+
+    message.set_content(_render(f"{email.kind}.txt", words), cte="quoted-printable")
+    html = _inliner.inline(_render(f"{email.kind}.html", words))
+    message.add_alternative(html, subtype="html", cte="quoted-printable")
+    if account.logo and account.logo_media_type:
+        _, html_part = message.iter_parts()
+        maintype, _, subtype = account.logo_media_type.partition("/")
+        assert isinstance(html_part, EmailMessage)
+        html_part.add_related(
+            account.logo,
+            maintype,
+            subtype,
+            cid=f"<{LOGO}>",
+            disposition="inline",
+            filename=f"{LOGO}.{subtype}",
+        )
+    return message
+
+
+def _words(email: Email, account: Account) -> dict[str, Any]:
+    """What the templates say."""
+    facts = email.facts
+    until = facts.expires_at.astimezone(account.zone) if facts.expires_at else None
+    return {
+        "name": one_line(account.name, MAX_NAME_LENGTH),
+        "colour": account.colour,
+        "on_colour": text_colour_on(account.colour),
+        # A button in the colour of the paper still needs an edge.
+        "edge": "#8a8a8a" if luminance(account.colour) > 0.7 else account.colour,
+        "logo": bool(account.logo),
+        "subject": one_line(facts.subject, MAX_SUBJECT_LENGTH) or "(no subject)",
+        "ticket_id": facts.ticket_id,
+        "author": one_line(facts.author, MAX_NAME_LENGTH) or "Somebody",
+        "text": facts.text,
+        "link": facts.link,
+        "previous_status": facts.previous_status,
+        "until": f"{until.day} {until:%B %Y, %H:%M} ({account.time_zone})" if until else None,
+        "stars": STARS,
+    }
+
+
+def one_line(text: str, longest: int) -> str:
+    """Make a line of what somebody wrote: no control characters, no turning of the direction, no more than `longest`.
+
+    Joiners stay: emoji and some scripts are written with them.
+    """
+    turning = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    kept = (
+        " " if unicodedata.category(character) in {"Cc", "Zl", "Zp"} else character
+        for character in text
+        if unicodedata.bidirectional(character) not in turning
+    )
+    line = " ".join("".join(kept).split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of what somebody wrote, without empty ones at either end and without control characters."""
+    lines = [
+        "".join(character for character in line.expandtabs(4) if unicodedata.category(character) != "Cc").rstrip()
+        for line in text.splitlines()
+    ]
+    while lines and not lines[-1]:
+        lines.pop()
+    while lines and not lines[0]:
+        lines.pop(0)
+    return lines
+
+
+def _as_html(text: str) -> Markup:
+    """Escape a text and keep its line breaks; `white-space: pre-wrap` is not known everywhere."""
+    return Markup("<br>\n").join(escape(line) for line in _lines(text))
+
+
+def _indented(text: str) -> str:
+    """Set a text off from our own words: whatever it says, it does not begin where we do."""
+    return "\n".join(f"    {line}".rstrip() for line in _lines(text))
+
+
+def _address(name: str, spec: str) -> Address:
+    local, _, domain = spec.rpartition("@")
+    try:
+        address = Address(
+            display_name=one_line(name, MAX_NAME_LENGTH),
+            addr_spec=f"{local}@{domain.encode('idna').decode()}",
+        )
+    except (ValueError, IndexError, HeaderParseError):
+        # Not chained: these errors quote the address.
+        raise NotAnAddress("not an address") from None
+    return address
+
+
+def _render(name: str, words: dict[str, Any]) -> str:
+    return _templates.get_template(name).render(words)
+
+
+_templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=select_autoescape(["html"], default=False),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+_templates.filters["as_html"] = _as_html
+_templates.filters["indented"] = _indented
+_templates.filters["one_line"] = one_line

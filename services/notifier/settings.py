@@ -1,0 +1,34 @@
+"""What the notifier needs to know beyond what every service does."""
+
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from typing import Annotated
+
+from pydantic import AfterValidator, SecretStr
+
+from shared.chassis.settings import Settings as ChassisSettings
+
+
+def _an_address(text: str) -> str:
+    try:
+        address = Address(addr_spec=text)
+    except (ValueError, IndexError, HeaderParseError):
+        address = Address()
+    if not (address.username and address.domain and text.isascii()):
+        raise ValueError("must look like support@desk.example")
+    return text
+
+
+class Settings(ChassisSettings):
+    """`mail_from` is the address all emails come from; the account's name stands beside it.
+
+    `smtp_starttls`: true asks for encryption or does not send, false never asks, unset encrypts where it is offered.
+    """
+
+    port: int = 8003
+    mail_from: Annotated[str, AfterValidator(_an_address)]
+    smtp_host: str
+    smtp_port: int = 587
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_starttls: bool | None = None

@@ -1,0 +1,107 @@
+"""What the notifier is told and what it writes, beyond tests/builders.py."""
+
+from datetime import timedelta
+from email.message import EmailMessage
+from typing import Any
+from uuid import UUID
+
+from services.notifier.emails import Email, Facts, Kind
+from services.notifier.letters import compose
+from services.notifier.tables import Account
+from shared.contracts import ReplyPublished, SurveyInvited
+from tests.builders import NOON, a_ticket
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63"
+    "606060f80f00010401005f0f0a0d0000000049454e44ae426082"
+)
+TICKET_LINK = "https://portal.example/t/" + "k" * 43
+SURVEY_LINK = "https://surveys.example/s/" + "s" * 43
+SENDER = "support@desk.example"
+
+
+def a_reply_published(**changes: Any) -> ReplyPublished:
+    """Ada's answer can be read on the portal."""
+    return ReplyPublished(
+        **{
+            "account_id": "acme",
+            "ticket": a_ticket(version=2),
+            "reply_id": "a-1",
+            "author_name": "Ada Okafor",
+            "body": "A new pole is on its way.",
+            "link": TICKET_LINK,
+            "published_at": NOON,
+            **changes,
+        }
+    )
+
+
+def a_survey_invited(**changes: Any) -> SurveyInvited:
+    """Rita is to be asked how it went, for 14 days."""
+    return SurveyInvited(
+        **{
+            "account_id": "acme",
+            "ticket": a_ticket(version=3, status="resolved"),
+            "survey_id": "s-1",
+            "link": SURVEY_LINK,
+            "expires_at": NOON + timedelta(days=14),
+            **changes,
+        }
+    )
+
+
+def a_brand(**changes: Any) -> Account:
+    """Acme, as letters need it."""
+    facts = {
+        "account_id": "acme",
+        "version": 1,
+        "name": "Acme Outdoor",
+        "colour": "#0b6e4f",
+        "time_zone": "Europe/Berlin",
+        "updated_at": NOON,
+    }
+    return Account(**{**facts, **changes})
+
+
+def an_email(kind: Kind = "reply_published", *, to: str = "rita@customer.example", **facts: Any) -> Email:
+    """A row of the queue."""
+    said = {
+        "ticket_id": "T-1",
+        "subject": "Tent pole broke",
+        "author": "Ada Okafor",
+        "text": "A new pole is on its way.",
+        "link": TICKET_LINK,
+        "previous_status": "resolved",
+        "expires_at": NOON + timedelta(days=14),
+    }
+    return Email(
+        id=UUID("01950000-0000-7000-8000-000000000001"),
+        account_id="acme",
+        kind=kind,
+        subject_id="a-1",
+        recipient=to,
+        recipient_name="Rita Gómez",
+        thread="acme/T-1",
+        facts=Facts(**{**said, **facts}),
+        state="queued",
+        attempts=1,
+    )
+
+
+def a_letter(email: Email, account: Account | None = None) -> EmailMessage:
+    """The letter as it leaves us."""
+    return compose(email, account or a_brand(), sender=SENDER, now=NOON)
+
+
+def text_of(letter: EmailMessage) -> str:
+    """The part for those who read plain text."""
+    part = letter.get_body(("plain",))
+    assert part is not None
+    return part.get_content().replace("\r\n", "\n")
+
+
+def html_of(letter: EmailMessage) -> str:
+    """The part for everybody else."""
+    part = letter.get_body(("html",))
+    assert part is not None
+    return part.get_content()

@@ -1,0 +1,61 @@
+"""Letters as a browser lays them out, on a phone and on a desk, by day and by night."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from tests.notifier.builders import a_brand, a_letter, an_email, html_of
+
+LONG = "Bartholomew-Maximilian-Featherstonehaugh-Cholmondeley-von-und-zu-Hohenlohe-Langenburg " * 2
+
+
+@pytest_asyncio.fixture(scope="module")
+async def browser(chromium_path: Path) -> AsyncIterator[Browser]:
+    """Chromium that asks nobody anything."""
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(
+            executable_path=chromium_path,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"],
+        )
+        yield chromium
+        await chromium.close()
+
+
+@pytest.mark.parametrize("kind", ["reply_published", "survey_invited", "reply_received", "ticket_reopened"])
+@pytest.mark.parametrize("width", [320, 360, 700])
+async def test_letters_fit_any_screen(browser: Browser, kind, width: int) -> None:
+    """No name, word or address is so long that somebody has to scroll sideways."""
+    hostile = an_email(kind, author=LONG, subject=LONG, text="w" * 500 + "\n" + LONG)
+    page = await browser.new_page(viewport={"width": width, "height": 600})
+    await page.set_content(html_of(a_letter(hostile, a_brand(name=LONG))))
+
+    assert await page.evaluate("document.documentElement.scrollWidth") == width
+    await page.close()
+
+
+@pytest.mark.parametrize("width", [320, 360, 700])
+async def test_stars_are_big_enough_to_tap(browser: Browser, width: int) -> None:
+    """Each star is 44 pixels or more both ways (WCAG 2.2, target size enhanced) and says what it means."""
+    page = await browser.new_page(viewport={"width": width, "height": 600})
+    await page.set_content(html_of(a_letter(an_email("survey_invited"))))
+
+    stars = page.get_by_role("link", name="Very good")
+    assert await stars.count() == 1
+    boxes = await page.evaluate("[...document.querySelectorAll('.star')].map(s => [s.offsetWidth, s.offsetHeight])")
+    assert len(boxes) == 5
+    assert min(side for box in boxes for side in box) >= 44
+    await page.close()
+
+
+@pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
+async def test_letters_are_dark_at_night(browser: Browser, scheme, dark: bool) -> None:
+    """The paper follows the reader's setting."""
+    page = await browser.new_page(color_scheme=scheme)
+    await page.set_content(html_of(a_letter(an_email())))
+
+    background = await page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor")
+    assert background == ("rgb(27, 30, 33)" if dark else "rgb(255, 255, 255)")
+    await page.close()
