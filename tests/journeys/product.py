@@ -1,0 +1,231 @@
+"""The whole product: four services as processes of their own, with real Kafka, PostgreSQL and SMTP between them.
+
+`Product` starts, kills and restarts them. `HelpDesk` stands for the platform: it publishes events with a plain client.
+"""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiosmtpd.controller import Controller
+
+from deploy.postgres.embedded import PostgresServer
+from deploy.server_process import ServerProcess, free_port
+from shared.chassis.migrations import migrate
+from shared.contracts import Event
+from tests.stage import delivery_of
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("portal", "surveys", "notifier", "reports")
+KEY = "journey" * 6
+
+
+class Inbox:
+    """Takes every email."""
+
+    def __init__(self) -> None:
+        self.emails: list[EmailMessage] = []
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        self.emails.append(message_from_bytes(envelope.content, policy=policy.default))
+        return "250 OK"
+
+
+class Product:
+    """Four services, their databases and a mailbox. Each method waits until what it says holds."""
+
+    def __init__(self, folder: Path, server: PostgresServer, kafka: str) -> None:
+        self._folder = folder
+        self._server = server
+        self._kafka = kafka
+        self._ports = {name: free_port() for name in SERVICES}
+        self._processes: dict[str, ServerProcess] = {}
+        self._urls: dict[str, str] = {}
+        self.inbox = Inbox()
+        self._smtp = Controller(self.inbox, hostname="127.0.0.1", port=free_port())
+        self.http = httpx.AsyncClient(timeout=10)
+
+    def url(self, name: str) -> str:
+        """The service's address."""
+        return f"http://127.0.0.1:{self._ports[name]}"
+
+    async def start(self) -> None:
+        """Make the databases and start everything."""
+        self._smtp.start()
+        prefix = f"journey_{uuid4().hex[:8]}"
+        for name in SERVICES:
+            self._urls[name] = self._server.create_database(f"{prefix}_{name}")
+            url = self._urls[name].replace("postgresql://", "postgresql+asyncpg://")
+            await migrate(url, ROOT / "services" / name / "migrations")
+        for name in SERVICES:
+            self.launch(name)
+        await asyncio.gather(*(self.is_ready(name) for name in SERVICES))
+
+    def launch(self, name: str) -> None:
+        """Start one service and do not wait for it."""
+        self._processes[name] = ServerProcess(
+            [sys.executable, "-m", f"services.{name}", "run"],
+            self._folder / f"{name}.log",
+            signal.SIGKILL,
+            env=self.environment(name),
+        )
+
+    def environment(self, name: str) -> dict[str, str]:
+        """What the service reads at start."""
+        return {
+            **{key: value for key, value in os.environ.items() if key not in {"DATABASE_URL"}},
+            "DATABASE_URL": self._urls[name],
+            "KAFKA_BOOTSTRAP_SERVERS": self._kafka,
+            "KAFKA_SESSION_TIMEOUT_MS": "6000",
+            "PORT": str(self._ports[name]),
+            "PUBLIC_URL": self.url(name),
+            "SECRET_KEY": KEY,
+            "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(self._smtp.port),
+            "MAIL_FROM": "support@closeloop.example",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    async def is_ready(self, name: str, status: str = "ok") -> None:
+        """Wait until /health/ready says `status`."""
+
+        async def ready() -> bool:
+            try:
+                return (await self.http.get(f"{self.url(name)}/health/ready")).json()["status"] == status
+            except httpx.TransportError:
+                assert self._processes[name].running, self.log(name)
+                return False
+
+        await until(ready, seconds=40)
+
+    def log(self, name: str) -> str:
+        """What the service wrote."""
+        return (self._folder / f"{name}.log").read_text()
+
+    def kill(self, name: str) -> None:
+        """End a service as the power would."""
+        self._processes[name].stop(signal.SIGKILL)
+
+    def stop(self, name: str) -> None:
+        """End a service as its supervisor would."""
+        self._processes[name].stop(signal.SIGTERM)
+
+    async def close(self) -> None:
+        """End everything."""
+        await asyncio.gather(*(asyncio.to_thread(self.stop, name) for name in self._processes))
+        self._smtp.stop()
+        await self.http.aclose()
+
+    async def email(self, recipient: str, holding: str) -> str:
+        """Wait for an email that holds a text and tell its plain part."""
+
+        def arrived() -> str | None:
+            for email in self.inbox.emails:
+                text = email.get_body(("plain",)).get_content()
+                if recipient in str(email["To"]) and holding in text:
+                    return text
+            return None
+
+        return await until(arrived)
+
+    def emails_to(self, recipient: str) -> list[EmailMessage]:
+        """Every email somebody got so far."""
+        return [email for email in self.inbox.emails if recipient in str(email["To"])]
+
+    async def reports_key(self, account_id: str) -> str:
+        """Have an operator make an API key."""
+
+        async def made() -> str | None:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "services.reports", "keys", "create", account_id, "--name", "journey"),
+                env=self.environment("reports"),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            output, _ = await process.communicate()
+            return next((word for word in output.decode().split() if word.startswith("cl_")), None)
+
+        return await until(made, seconds=30)
+
+    async def summary(self, key: str) -> dict[str, Any]:
+        """What a dashboard reads."""
+        answer = await self.http.get(
+            f"{self.url('reports')}/api/v1/csat/summary", headers={"Authorization": f"Bearer {key}"}
+        )
+        answer.raise_for_status()
+        return answer.json()
+
+
+class HelpDesk:
+    """Publishes events and hears what comes back, with a plain Kafka client."""
+
+    def __init__(self, kafka: str) -> None:
+        self._kafka = kafka
+        self._producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all")
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._producer.stop()
+
+    async def publishes(self, *events: Event) -> None:
+        """Publish and wait until the broker has it."""
+        for event in events:
+            delivery = delivery_of(event)
+            await self._producer.send_and_wait(
+                delivery.topic, delivery.value, key=delivery.key, headers=list(delivery.headers)
+            )
+
+    async def hears(self, topic: str, account_id: str, count: int = 1, *, quiet_seconds: float = 0) -> list[dict]:
+        """Wait for `count` events of an account on a topic, then `quiet_seconds` for more that should not come."""
+        consumer = AIOKafkaConsumer(topic, bootstrap_servers=self._kafka, auto_offset_reset="earliest")
+        await consumer.start()
+        heard: list[dict] = []
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + 30
+        try:
+            while loop.time() < deadline:
+                for records in (await consumer.getmany(timeout_ms=100)).values():
+                    for record in records:
+                        if (record.key or b"").startswith(account_id.encode()):
+                            heard.append(json.loads(record.value))
+                            deadline = min(deadline, loop.time() + quiet_seconds) if len(heard) >= count else deadline
+        finally:
+            await consumer.stop()
+        assert len(heard) >= count, f"{topic}: {len(heard)} of {count} events"
+        return heard
+
+
+async def until(condition: Callable[[], Any], seconds: float = 25) -> Any:
+    """Wait until something is true and tell what it is."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while loop.time() < deadline:
+        found = condition()
+        if asyncio.iscoroutine(found):
+            found = await found
+        if found:
+            return found
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s: {getattr(condition, '__qualname__', condition)}")
+
+
+def link_in(text: str, path: str) -> str:
+    """Find a link in an email's plain part."""
+    found = re.search(rf"https?://\S+/{path}/[\w-]{{43}}", text)
+    assert found, text
+    return found.group()

@@ -1,0 +1,135 @@
+"""From an agent's reply to a figure in the report, through all four services, real Kafka, PostgreSQL and SMTP."""
+
+from uuid import uuid4
+
+import pytest
+
+from shared.contracts import Agent, Requester
+from tests.builders import a_reply_sent, a_ticket, a_ticket_created, a_ticket_resolved, an_account
+from tests.captcha import solved_widget
+from tests.journeys.product import SERVICES, HelpDesk, Product, link_in, until
+
+
+class Case:
+    """One ticket of an account of its own."""
+
+    def __init__(self) -> None:
+        self.account_id = f"account-{uuid4().hex[:12]}"
+        self.requester = Requester(requester_id="r", name="Rita Gómez", email=f"rita@{self.account_id}.example")
+        self.assignee = Agent(agent_id="ada", name="Ada Okafor", email=f"ada@{self.account_id}.example")
+        self.watcher = Agent(agent_id="ben", name="Ben Suzuki", email=f"ben@{self.account_id}.example")
+
+    def ticket(self, version: int, status: str = "open"):
+        """The ticket at a version."""
+        return a_ticket(
+            ticket_id="T-1",
+            version=version,
+            status=status,
+            requester=self.requester,
+            assignee=self.assignee,
+            watchers=(self.watcher,),
+        )
+
+    def account(self):
+        """The account."""
+        return an_account(account_id=self.account_id)
+
+    def created(self):
+        """The ticket's first event."""
+        return a_ticket_created(account_id=self.account_id, ticket=self.ticket(1))
+
+    def answered(self, version: int = 2, status: str = "open"):
+        """The agent's reply."""
+        return a_reply_sent(
+            account_id=self.account_id, ticket=self.ticket(version, status), reply_id=f"{self.account_id}-{version}"
+        )
+
+    def resolved(self, version: int):
+        """The resolution."""
+        return a_ticket_resolved(account_id=self.account_id, ticket=self.ticket(version, "resolved"))
+
+
+async def reply(product: Product, link: str, body: str) -> None:
+    """Answer on the portal as a browser would."""
+    solved = await solved_widget(product.http, f"{link}/challenge")
+    answer = await product.http.post(link, data={"body": body, **solved})
+    assert answer.status_code == 303, answer.text
+
+
+async def rate(product: Product, link: str, score: int, comment: str) -> None:
+    """Answer the survey as a browser would."""
+    solved = await solved_widget(product.http, f"{link}/challenge")
+    answer = await product.http.post(link, data={"score": str(score), "comment": comment, **solved})
+    assert answer.status_code == 303, answer.text
+
+
+async def test_a_resolved_ticket_becomes_a_score(product: Product, help_desk: HelpDesk) -> None:
+    """The loop: reply, email, answer, reopening, resolution, survey, rating, report."""
+    case = Case()
+    await help_desk.publishes(case.account(), case.created(), case.answered(2, "pending"))
+
+    link = link_in(await product.email(case.requester.email, "A new pole is on its way."), "t")
+    page = (await product.http.get(link)).text
+    assert "Tent pole broke" in page
+    assert "A new pole is on its way." in page
+
+    await reply(product, link, "It broke again!")
+    (received,) = await help_desk.hears("reply.received", case.account_id)
+    (reopened,) = await help_desk.hears("ticket.reopened", case.account_id)
+    assert received["reopened"] is True
+    assert reopened["ticket"]["status"] == "open"
+    assert reopened["previous_status"] == "pending"
+    await product.email(case.assignee.email, "It broke again!")
+    await product.email(case.watcher.email, "It broke again!")
+
+    await help_desk.publishes(case.resolved(4))
+    survey = link_in(await product.email(case.requester.email, "/s/"), "s")
+    await rate(product, survey, 4, "Fine in the end")
+    assert "Fine in the end" in (await product.http.get(survey)).text
+
+    key = await product.reports_key(case.account_id)
+
+    async def reported() -> bool:
+        return (await product.summary(key))["satisfaction"]["responses"] == 1
+
+    await until(reported)
+    assert (await product.summary(key))["satisfaction"]["average"] == 4.0
+    assert len(product.emails_to(case.assignee.email)) == len(product.emails_to(case.watcher.email)) == 1
+
+
+@pytest.mark.parametrize("victim", SERVICES)
+async def test_a_service_killed_in_the_middle_of_the_loop_takes_it_up_again(
+    product: Product, help_desk: HelpDesk, victim: str
+) -> None:
+    """Power fails at each service in turn: everything happens once, nothing is missing."""
+    case = Case()
+    await help_desk.publishes(case.account(), case.created())
+    product.kill(victim)
+    await help_desk.publishes(case.answered(2))
+    product.launch(victim)
+    await product.is_ready(victim)
+    link = link_in(await product.email(case.requester.email, "A new pole is on its way."), "t")
+
+    await reply(product, link, "Thanks, and one more question")
+    product.kill(victim)
+    product.launch(victim)
+    await product.is_ready(victim)
+    await product.email(case.assignee.email, "one more question")
+    await help_desk.publishes(case.resolved(4))
+    survey = link_in(await product.email(case.requester.email, "/s/"), "s")
+
+    await rate(product, survey, 5, "")
+    product.kill(victim)
+    product.launch(victim)
+    await product.is_ready(victim)
+    key = await product.reports_key(case.account_id)
+
+    async def reported() -> bool:
+        return (await product.summary(key))["satisfaction"]["responses"] == 1
+
+    await until(reported)
+    assert len(await help_desk.hears("survey.created", case.account_id, quiet_seconds=1)) >= 1
+    # At most one repeat of an email, if the kill fell between the server's 250 and the notifier's commit; then with
+    # the same Message-ID.
+    ids = [email["Message-ID"] for email in product.emails_to(case.requester.email)]
+    assert len(set(ids)) == 2
