@@ -84,7 +84,7 @@ class Product:
     def environment(self, name: str) -> dict[str, str]:
         """What the service reads at start."""
         return {
-            **{key: value for key, value in os.environ.items() if key not in {"DATABASE_URL"}},
+            **{key: value for key, value in os.environ.items() if key != "DATABASE_URL"},
             "DATABASE_URL": self._urls[name],
             "KAFKA_BOOTSTRAP_SERVERS": self._kafka,
             "KAFKA_SESSION_TIMEOUT_MS": "6000",
