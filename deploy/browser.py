@@ -30,27 +30,31 @@ def chromium() -> Path:
 
 
 def install() -> None:
-    """Install Chromium: as a package for root on Debian and its kin, else with Playwright.
+    """Install Chromium: as a package for root on Debian and its kin, else, or where there is none, with Playwright.
 
     Raises RuntimeError.
     """
+    playwright = [sys.executable, "-m", "playwright", "install", "chromium"]
+    ways = [[playwright]]
     if shutil.which("apt-get") and os.geteuid() == 0:
         packages = ["apt-get", "install", "-qy", "--no-install-recommends", *_PACKAGES]
-        commands = [["apt-get", "update", "-q"], packages]
-    else:
-        commands = [[sys.executable, "-m", "playwright", "install", "chromium"]]
-    for command in commands:
-        if subprocess.run(command, check=False).returncode:
-            raise RuntimeError(f"Chromium cannot be installed: `{' '.join(command)}` failed")
+        ways = [[["apt-get", "update", "-q"], packages], [[*playwright, "--with-deps"]]]
+    if not any(all(_succeeds(command) for command in way) for way in ways):
+        raise RuntimeError("Chromium cannot be installed; put one on the PATH")
+
+
+def _succeeds(command: list[str]) -> bool:
+    return subprocess.run(command, check=False).returncode == 0
 
 
 def _playwrights() -> Path | None:
-    try:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only tests need it
-    except ModuleNotFoundError:
-        return None
-    with sync_playwright() as playwright:
-        return Path(playwright.chromium.executable_path)
+    """Ask Playwright where its Chromium would be, in another process: it refuses to work in an event loop."""
+    question = (
+        "from playwright.sync_api import sync_playwright\n"
+        "with sync_playwright() as playwright: print(playwright.chromium.executable_path)"
+    )
+    answer = subprocess.run([sys.executable, "-c", question], capture_output=True, text=True, check=False)
+    return Path(answer.stdout.strip()) if answer.returncode == 0 else None
 
 
 def main() -> int:

@@ -3,7 +3,10 @@
 # Starting programs is what this module is for.
 # ruff: noqa: S603, S607
 
+import contextlib
+import os
 import pwd
+import secrets
 import signal
 import socket
 import subprocess
@@ -73,18 +76,23 @@ class ServerProcess:
             if not self.running or time.monotonic() > give_up_at:
                 why = "it took too long" if self.running else f"exit code {self._server.returncode}"
                 self.stop(signal.SIGKILL)
-                raise RuntimeError(
-                    f"{self._name} did not start: {why}. {self._log} ends:\n{self._last_words()}"
-                )
+                raise RuntimeError(f"{self._name} did not start: {why}. {self._log} ends:\n{self._last_words()}")
             time.sleep(0.02)
 
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal; nothing happens when the process has ended."""
-        self._server.send_signal(number)
+    def pause(self) -> None:
+        """Stop the process where it is and return when it stands still; nothing happens when it has ended."""
+        if self.running:
+            self._server.send_signal(signal.SIGSTOP)
+            os.waitpid(self.pid, os.WUNTRACED)  # threads go on for a moment after the signal
+
+    def resume(self) -> None:
+        """Let the process go on after a pause; nothing happens when it has ended."""
+        self._server.send_signal(signal.SIGCONT)
 
     def stop(self, number: signal.Signals, seconds: float = 30) -> None:
         """Send a signal and wait for the end; kill what has not ended by then. May be repeated."""
         self._server.send_signal(number)
+        self.resume()  # a paused process hears no signal but SIGKILL
         try:
             self._server.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -117,7 +125,12 @@ def identity(user: str | None) -> Identity:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a TCP port of 127.0.0.1 that nobody listens on at the moment.
+
+    It is below the ports that systems give to clients: a server can come back to it after a stop.
+    """
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

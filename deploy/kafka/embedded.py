@@ -53,9 +53,7 @@ class EmbeddedBroker:
         for topic, partitions in self._topics.items():
             if library.rd_kafka_mock_topic_create(self._cluster, topic.encode(), partitions, 1):
                 self.stop()
-                raise RuntimeError(
-                    f"librdkafka's broker refuses the topic {topic} with {partitions} partitions"
-                )
+                raise RuntimeError(f"librdkafka's broker refuses the topic {topic} with {partitions} partitions")
 
     def stop(self) -> None:
         """End, and forget every record. May be repeated."""

@@ -48,9 +48,7 @@ def lock(version: str) -> None:
     """Resolve a Kafka release and write which jars it needs."""
     import jgo  # noqa: PLC0415 - only tests need it
 
-    log_version = next(
-        jar.version for jar in jgo.resolve(f"{KAFKA}:{version}") if jar.artifactId == "log4j-api"
-    )
+    log_version = next(jar.version for jar in jgo.resolve(f"{KAFKA}:{version}") if jar.artifactId == "log4j-api")
     # Kafka's pom leaves out what writes its log. "!" keeps the pom of that from overruling Kafka's versions.
     jars = jgo.resolve(f"{KAFKA}:{version}+{LOG_WRITER}:{log_version}!")
     lines = [f"{jar.groupId}:{jar.artifactId}:{jar.version} {_sha256(jar.resolve())}\n" for jar in jars]

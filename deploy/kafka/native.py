@@ -3,16 +3,16 @@
 # Starting programs is what this module is for.
 # ruff: noqa: S603
 
-import base64
 import signal
 import socket
 import struct
 import subprocess
-import uuid
 from pathlib import Path
 
 from deploy.kafka.jars import MISSING, class_path
 from deploy.server_process import ServerProcess, free_port
+
+_CLUSTER_ID = "Y2xvc2Vsb29wLXRlc3RzIQ"  # any 16 bytes; one that began with "-" would be taken for an option
 
 _PROPERTIES = """\
 process.roles=broker,controller
@@ -58,14 +58,10 @@ class NativeKafka:
         self._port = port or free_port()
         # Serial collector, first compiler only: starts in 1.8 s, and a test's broker has little to do.
         self._java: list[str | Path] = [
-            _java(),
-            "-Xms64m",
-            "-Xmx512m",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
+            *(_java(), "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+            f"-Dlog4j2.configurationFile={self._folder / 'log4j2.properties'}",
+            *("-cp", ":".join(map(str, class_path()))),
         ]
-        self._java += [f"-Dlog4j2.configurationFile={self._folder / 'log4j2.properties'}"]
-        self._java += ["-cp", ":".join(map(str, class_path()))]
         self._process: ServerProcess | None = None
 
     @property
@@ -80,6 +76,7 @@ class NativeKafka:
         """
         if self._process and self._process.running:
             return
+        self.stop()  # clears away what is left of one that ended by itself
         self._folder.mkdir(parents=True, exist_ok=True)
         data = self._folder / "data"
         properties = self._folder / "server.properties"
@@ -104,22 +101,20 @@ class NativeKafka:
     def pause(self) -> None:
         """Fall silent with all connections open, as a machine that hangs would."""
         if self._process:
-            self._process.send(signal.SIGSTOP)
+            self._process.pause()
 
     def resume(self) -> None:
         """Go on after a pause."""
         if self._process:
-            self._process.send(signal.SIGCONT)
+            self._process.resume()
 
     def _end(self, number: signal.Signals) -> None:
-        self.resume()  # a paused process would not hear SIGTERM
         if self._process:
             self._process.stop(number)
             self._process = None
 
     def _format(self, properties: Path) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", properties]
+        command = [*self._java, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", properties]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"Kafka's storage cannot be made: {done.stdout}{done.stderr}")

@@ -73,7 +73,7 @@ async def provision(bootstrap_servers: str) -> Provisioned:
         described = await admin.describe_topics([topic.name for topic in topics if topic.name not in created])
     finally:
         await admin.close()
-    found = {topic["topic"]: len(topic["partitions"]) for topic in described}
+    found = {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
     mismatches = [
         f"{topic.name} has {found[topic.name]} partitions, not {topic.partitions}"
         for topic in topics
@@ -89,19 +89,19 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[Topic]) -> list[str]:
             NewTopic(
                 topic.name,
                 topic.partitions,
-                _BROKERS_CHOICE,
+                replication_factor=_BROKERS_CHOICE,
+                replica_assignments={},  # aiokafka wants it with a -1
                 topic_configs={"retention.ms": str(topic.retention_ms)},
             )
             for topic in topics
         ]
     )
     created = []
-    for name, code, message, *_ in response.to_object()["topic_errors"]:
-        error = for_code(code)
-        if code == 0:
-            created.append(name)
-        elif error is not TopicAlreadyExistsError:
-            raise error(f"{name}: {message}")
+    for topic in response.to_object()["topic_errors"]:
+        if topic["error_code"] == 0:
+            created.append(topic["topic"])
+        elif topic["error_code"] != TopicAlreadyExistsError.errno:
+            raise for_code(topic["error_code"])(f"{topic['topic']}: {topic['error_message']}")
     return created
 
 

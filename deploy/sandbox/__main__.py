@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 from deploy.postgres.embedded import EmbeddedPostgres
-from deploy.sandbox.supervisor import NotStarted, Supervisor
+from deploy.sandbox.layout import Layout, NotStarted
+from deploy.sandbox.supervisor import Supervisor, is_running
 
-FOLDER = Path(__file__).parents[2] / ".sandbox"
+FOLDER = Path(os.environ.get("SANDBOX_FOLDER") or Path(__file__).parents[2] / ".sandbox")
 
 
 def main() -> int:
@@ -19,7 +20,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.reset:
         return _reset()
-    supervisor = Supervisor(FOLDER, os.environ)
+    supervisor = Supervisor(Layout(FOLDER, os.environ))
     try:
         asyncio.run(supervisor.run())
     except NotStarted as reason:
@@ -32,7 +33,7 @@ def _reset() -> int:
     if os.environ.get("DATABASE_URL"):
         print("DATABASE_URL is set: drop the databases portal, surveys, notifier, reports and desk there yourself.")
         return 1
-    if Supervisor.is_running(FOLDER):
+    if is_running(FOLDER):
         print("The sandbox is running. Stop it first.", file=sys.stderr)
         return 1
     EmbeddedPostgres(FOLDER / "postgres").destroy()

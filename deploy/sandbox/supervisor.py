@@ -3,10 +3,7 @@
 import asyncio
 import fcntl
 import json
-import os
-import secrets
 import signal
-import socket
 import sys
 import time
 import urllib.error
@@ -15,43 +12,26 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from aiokafka.errors import KafkaError
+
 from deploy.kafka import topics
 from deploy.kafka.embedded import EmbeddedBroker
 from deploy.postgres.embedded import EmbeddedPostgres, PostgresServer
 from deploy.sandbox.desk.demo import AGENTS
+from deploy.sandbox.layout import PROGRAMS, ROOT, Layout, NotStarted
 from deploy.server_process import ServerProcess
 from shared.chassis.migrations import migrate
 
-ROOT = Path(__file__).parents[2]
-PROGRAMS = {
-    "portal": "services.portal",
-    "surveys": "services.surveys",
-    "notifier": "services.notifier",
-    "reports": "services.reports",
-    "desk": "deploy.sandbox.desk",
-}
 READY_SECONDS = 60.0
 STOP_SECONDS = 25.0
 RESTART_SECONDS = 1.0
 
 
-class NotStarted(Exception):
-    """Something cannot start; says what and what to do."""
-
-
 class Supervisor:
-    """The sandbox in `folder`. `environment` may name a broker, a database server and a first port.
+    """Runs the programs of one layout."""
 
-    KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL (a superuser's) replace the embedded ones; SANDBOX_PORT is the address of
-    the sandbox page (8000), the services have the next four ports and the mailbox's SMTP the fifth.
-    """
-
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self._folder = folder
-        self._environment = environment
-        first = int(environment.get("SANDBOX_PORT", "8000"))
-        names = ("desk", "portal", "surveys", "notifier", "reports", "smtp")
-        self._ports: dict[str, int] = {name: first + place for place, name in enumerate(names)}
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self._processes: dict[str, ServerProcess] = {}
         self._started_at = time.monotonic()
 
@@ -62,8 +42,8 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         with ExitStack() as parts:
-            parts.enter_context(_only_one(self._folder))
-            self._refuse_taken_ports()
+            parts.enter_context(_only_one(self._layout.folder))
+            self._layout.refuse_taken_ports()
             try:
                 await _unless(stop, self._start(parts))
                 if not stop.is_set():
@@ -77,34 +57,37 @@ class Supervisor:
     async def _start(self, parts: ExitStack) -> None:
         print("Starting the closeloop sandbox (Ctrl-C stops it)\n", flush=True)
         assets = asyncio.create_task(self._fetch_assets())
-        database, kafka = await asyncio.gather(
-            asyncio.to_thread(self._start_database, parts), asyncio.to_thread(self._start_kafka, parts)
-        )
-        if self._environment.get("KAFKA_BOOTSTRAP_SERVERS"):
-            await topics.provision(kafka)
-        urls = {name: await asyncio.to_thread(database.create_database, name) for name in PROGRAMS}
+        try:
+            database, kafka = await asyncio.gather(
+                asyncio.to_thread(self._start_database, parts), asyncio.to_thread(self._start_kafka, parts)
+            )
+            if self._layout.given_kafka:
+                await topics.provision(kafka)
+            urls = {name: await asyncio.to_thread(database.create_database, name) for name in PROGRAMS}
+        except (RuntimeError, KafkaError) as reason:
+            raise NotStarted(str(reason)) from reason
         for name in PROGRAMS:
             await migrate(urls[name].replace("postgresql://", "postgresql+asyncpg://", 1), _migrations(name))
         self._announce("Databases", f"migrated: {', '.join(PROGRAMS)}")
         await assets
-        self._environments = self._service_environment(urls, kafka)
+        self._environments = self._layout.environments(urls, kafka)
         for name in PROGRAMS:
             self._start_program(name)
         await asyncio.gather(*(self._ready(name) for name in PROGRAMS))
         await self._make_reports_keys()
 
     def _start_database(self, parts: ExitStack) -> PostgresServer:
-        if url := self._environment.get("DATABASE_URL"):
+        if url := self._layout.given_database:
             self._announce("PostgreSQL", "the one of DATABASE_URL")
             return PostgresServer(url)
-        server = EmbeddedPostgres(self._folder / "postgres")
+        server = EmbeddedPostgres(self._layout.folder / "postgres")
         server.start()
         parts.callback(server.stop)
         self._announce("PostgreSQL", "18, embedded; data in .sandbox/postgres")
         return server
 
     def _start_kafka(self, parts: ExitStack) -> str:
-        if servers := self._environment.get("KAFKA_BOOTSTRAP_SERVERS"):
+        if servers := self._layout.given_kafka:
             self._announce("Kafka", f"the one at {servers}")
             return servers
         broker = EmbeddedBroker({topic.name: 1 for topic in topics.load()})
@@ -121,54 +104,18 @@ class Supervisor:
         said = output.decode().strip().splitlines()
         self._announce("Front-end files", said[-1] if said else "in place")
 
-    def _service_environment(self, urls: Mapping[str, str], kafka: str) -> dict[str, dict[str, str]]:
-        kept = self._secrets()
-        environments = {}
-        for name in PROGRAMS:
-            environments[name] = {
-                **{key: value for key, value in os.environ.items() if key not in {"HOST", "PORT"}},
-                "DATABASE_URL": urls[name],
-                "KAFKA_BOOTSTRAP_SERVERS": kafka,
-                "PORT": str(self._ports[name]),
-                "PUBLIC_URL": self._url(name),
-                "SECRET_KEY": kept[name],
-                "SMTP_HOST": "127.0.0.1",
-                "SMTP_PORT": str(self._ports["smtp"]),
-                "MAIL_FROM": "support@closeloop.example",
-                "REPORTS_URL": self._url("reports"),
-                "REPORTS_KEYS_FILE": str(self._keys_file),
-                "DATABASE_POOL_SIZE": "5",
-                "PYTHONPATH": str(ROOT),
-            }
-            if not self._environment.get("KAFKA_BOOTSTRAP_SERVERS"):
-                # The embedded broker keeps a place for a consumer that left until its session has run out.
-                environments[name]["KAFKA_SESSION_TIMEOUT_MS"] = "2000"
-        return environments
-
-    def _secrets(self) -> dict[str, str]:
-        """Read the keys that links are made with, or make them: links in emails must work after a restart."""
-        file = self._folder / "secrets.json"
-        if not file.exists():
-            file.touch(mode=0o600)
-            file.write_text(json.dumps({name: secrets.token_urlsafe(32) for name in PROGRAMS}))
-        return json.loads(file.read_text())
-
     async def _make_reports_keys(self) -> None:
         """Have reports make an API key for each of the demo's accounts, as an operator would, once."""
-        if self._keys_file.exists():
+        if self._layout.keys_file.exists():
             return
         environment = self._environments["reports"]
         keys = await asyncio.gather(*(_create_key(account, environment) for account in AGENTS))
-        self._keys_file.touch(mode=0o600)
-        self._keys_file.write_text(json.dumps(dict(zip(AGENTS, keys, strict=True))))
+        self._layout.keys_file.touch(mode=0o600)
+        self._layout.keys_file.write_text(json.dumps(dict(zip(AGENTS, keys, strict=True))))
         self._announce("API keys", "of reports, for both demo accounts: .sandbox/reports-keys.json")
 
-    @property
-    def _keys_file(self) -> Path:
-        return self._folder / "reports-keys.json"
-
     def _start_program(self, name: str) -> None:
-        logs = self._folder / "logs"
+        logs = self._layout.folder / "logs"
         logs.mkdir(exist_ok=True)
         self._processes[name] = ServerProcess(
             [sys.executable, "-m", PROGRAMS[name], "run"],
@@ -179,11 +126,11 @@ class Supervisor:
 
     async def _ready(self, name: str) -> None:
         deadline = time.monotonic() + READY_SECONDS
-        while (state := await asyncio.to_thread(_health, f"{self._url(name)}/health/ready")) != "ok":
+        while (state := await asyncio.to_thread(_health, f"{self._layout.url(name)}/health/ready")) != "ok":
             if not self._processes[name].running or time.monotonic() > deadline:
                 raise NotStarted(f"{name} does not start ({state}); see .sandbox/logs/{name}.log")
             await asyncio.sleep(0.1)
-        self._announce(name, self._url(name))
+        self._announce(name, self._layout.url(name))
 
     async def _supervise(self) -> None:
         """Start again what ended by itself, as a process manager would."""
@@ -205,30 +152,20 @@ class Supervisor:
                 )
             )
 
-    def _url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self._ports[name]}"
-
-    def _refuse_taken_ports(self) -> None:
-        taken = [port for port in self._ports.values() if _is_taken(port)]
-        if taken:
-            raise NotStarted(
-                f"In use: port {', '.join(map(str, taken))}. Stop what uses it, or take six others: SANDBOX_PORT=9000"
-            )
-
     def _announce(self, part: str, text: str) -> None:
         print(f"  ✓ {part:<16}{text}  ({time.monotonic() - self._started_at:.1f} s)", flush=True)
 
     def _announce_all(self) -> None:
-        print(f"\n  Ready. Open  {self._url('desk')}\n", flush=True)
+        print(f"\n  Ready. Open  {self._layout.url('desk')}\n", flush=True)
 
-    @staticmethod
-    def is_running(folder: Path) -> bool:
-        """Tell whether a sandbox runs on this folder."""
-        try:
-            with _only_one(folder):
-                return False
-        except NotStarted:
-            return True
+
+def is_running(folder: Path) -> bool:
+    """Tell whether a sandbox runs on this folder."""
+    try:
+        with _only_one(folder):
+            return False
+    except NotStarted:
+        return True
 
 
 @contextmanager
@@ -283,13 +220,3 @@ def _health(url: str) -> str:
         return str(error.code)
     except OSError:
         return "no answer"
-
-
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-        return False

@@ -1,9 +1,11 @@
 """PostgreSQL from a wheel keeps its promises."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,17 +15,19 @@ import asyncpg
 import psutil
 import pytest
 
+from deploy.postgres import embedded
 from deploy.postgres.embedded import EmbeddedPostgres, PostgresServer
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    embedded = EmbeddedPostgres(tmp_path_factory.mktemp("embedded") / "postgres", durable=False)
+    """One for all tests here; each uses databases of its own and leaves it running."""
+    postgres = EmbeddedPostgres(tmp_path_factory.mktemp("embedded") / "postgres", durable=False)
     try:
-        embedded.start()
-        yield embedded
+        postgres.start()
+        yield postgres
     finally:
-        embedded.destroy()
+        postgres.destroy()
 
 
 async def test_a_database_can_be_used_at_the_url_it_was_made_with(server: EmbeddedPostgres) -> None:
@@ -42,9 +46,7 @@ async def test_a_copy_has_what_its_template_had(server: EmbeddedPostgres) -> Non
     """Tests copy a migrated database instead of migrating each."""
     await one(server.create_database("migrated"), "CREATE TABLE copied ()")
 
-    assert (
-        await one(server.create_database('a "copy"', template="migrated"), "SELECT count(*) FROM copied") == 0
-    )
+    assert await one(server.create_database('a "copy"', template="migrated"), "SELECT count(*) FROM copied") == 0
 
 
 async def test_a_database_in_use_can_be_dropped(server: EmbeddedPostgres) -> None:
@@ -63,9 +65,7 @@ async def test_text_sorts_by_code_point_and_every_letter_has_its_case(server: Em
     """The machine's language changes neither order nor letters."""
     url = server.create_database("sorted")
 
-    assert (
-        await one(url, "SELECT string_agg(t, '' ORDER BY t) FROM unnest('{b,a,B,ä}'::text[]) AS t") == "Babä"
-    )
+    assert await one(url, "SELECT string_agg(t, '' ORDER BY t) FROM unnest('{b,a,B,ä}'::text[]) AS t") == "Babä"
     assert await one(url, "SELECT upper('straße é')") == "STRAßE É"
     assert await one(url, "SHOW timezone") == "UTC"
 
@@ -140,21 +140,30 @@ def test_a_failed_start_tells_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has this problem")
-async def test_root_can_keep_it_where_nobody_else_may_look(tmp_path: Path) -> None:
+@pytest.mark.parametrize("durable", [True, False])
+async def test_root_can_keep_it_where_nobody_else_may_look(
+    durable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A checkout below /root works, and none of its folders is opened to others."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    server = EmbeddedPostgres(closed / "postgres", durable=False)
+    package = embedded.installation().parent
+    for installed in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(installed, closed / installed.name, ignore=shutil.ignore_patterns("pginstall"))
+    server = EmbeddedPostgres(closed / "postgres", durable=durable)
+    with tempfile.TemporaryDirectory() as state, monkeypatch.context() as patched:
+        patched.setattr(embedded, "installation", lambda: closed / package.name / "pginstall18")
+        patched.setattr(embedded, "ROOT_STATE", Path(state))
 
-    server.start()
-    try:
-        assert await one(server.admin_url, "SELECT 1") == 1
-        assert closed.stat().st_mode & 0o777 == 0o700
-        elsewhere = (closed / "postgres" / "data").resolve()
-        assert not elsewhere.is_relative_to(closed)
-    finally:
-        server.destroy()
-    assert not elsewhere.exists()
+        server.start()
+        try:
+            assert await one(server.admin_url, "SELECT 1") == 1
+            assert closed.stat().st_mode & 0o777 == 0o700
+            elsewhere = (closed / "postgres" / "data").resolve()
+            assert elsewhere.is_relative_to(state) == durable
+        finally:
+            server.destroy()
+        assert not elsewhere.exists()
 
 
 async def test_the_server_of_the_test_run_makes_and_drops_databases(postgres_server: PostgresServer) -> None:
@@ -166,6 +175,7 @@ async def test_the_server_of_the_test_run_makes_and_drops_databases(postgres_ser
 
 
 async def one(url: str, statement: str) -> object:
+    """Run a statement and return the first value of its result."""
     connection = await asyncpg.connect(url)
     try:
         return await connection.fetchval(statement)
@@ -174,6 +184,7 @@ async def one(url: str, statement: str) -> object:
 
 
 def gone_within(seconds: float, pid: int) -> bool:
+    """Whether a process ends in time."""
     give_up_at = time.monotonic() + seconds
     while time.monotonic() < give_up_at:
         if not psutil.pid_exists(pid):

@@ -7,7 +7,6 @@ from litestar import Litestar
 
 from deploy.sandbox.desk.demo import publish_demo
 from deploy.sandbox.desk.handlers import events
-from deploy.sandbox.desk.mailbox import take_emails
 from deploy.sandbox.desk.routes import ROUTES
 from deploy.sandbox.desk.settings import Settings
 from shared.chassis.database import Sessions
@@ -29,6 +28,8 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
     """Make what hears, says and works in the background."""
     chores: list[Chore] = [publish_demo_once]
     if settings.smtp_port is not None:
+        from deploy.sandbox.desk.postbox import take_emails  # noqa: PLC0415 - aiosmtpd is the sandbox's alone
+
         chores.append(take_emails(settings.smtp_port))
     return Service(
         name="desk",

@@ -1,0 +1,1 @@
+"""Keeps what requesters answered, and tells an account how satisfied they are."""

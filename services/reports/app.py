@@ -1,0 +1,35 @@
+"""The whole of reports in one process: API, dashboard, handlers."""
+
+from pathlib import Path
+
+from litestar import Litestar
+
+from services.reports.api import api, openapi
+from services.reports.dashboard import dashboard
+from services.reports.handlers import events
+from services.reports.problems import explain
+from services.reports.settings import Settings
+from services.reports.tables import Account
+from shared.chassis.inbox import Clock, utc_now
+from shared.chassis.lifecycle import Service
+from shared.public_pages.branding import brand_routes
+from shared.public_pages.pages import public_app
+
+FOLDER = Path(__file__).parent
+
+
+def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
+    """Make what hears. Reports says nothing and has no chores."""
+    return Service(name="reports", settings=settings, events=events, clock=clock)
+
+
+def create_app(service: Service) -> Litestar:
+    """Make the API and the pages."""
+    return public_app(
+        service,
+        [api, dashboard, *brand_routes(Account)],
+        folder=FOLDER,
+        exception_handlers={Exception: explain},
+        openapi_config=openapi,
+        include_in_schema=False,  # the API says otherwise of itself
+    )

@@ -1,0 +1,40 @@
+"""Figures as people read them."""
+
+from services.reports.days import Days, Granularity
+from services.reports.satisfaction import Share
+
+
+def percent(value: float | None) -> str:
+    """Write a share without decimals. Almost all is not all: 100% and 0% are said of nothing else."""
+    if value is None:
+        return "–"
+    if 0 < value < 0.005:
+        return "<1%"
+    if 0.995 <= value < 1:
+        return ">99%"
+    return f"{value * 100:.0f}%"
+
+
+def interval(share: Share) -> str:
+    """Write where the true share lies, 74–94%."""
+    if share.low is None or share.high is None:
+        return "–"
+    return f"{share.low * 100:.0f}–{share.high * 100:.0f}%"
+
+
+def mean(value: float | None) -> str:
+    """Write an average score with two decimals."""
+    return "–" if value is None else f"{value:.2f}"
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """Write a count with its noun, 1,204 responses."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def tick(days: Days, granularity: Granularity) -> str:
+    """Name a period beneath a chart, as short as can be: 2 Mar, Mar 2026."""
+    return f"{days.start:%b %Y}" if granularity == "month" else f"{days.start.day} {days.start:%b}"
+
+
+FORMATS = {"percent": percent, "interval": interval, "mean": mean, "counted": counted, "tick": tick}

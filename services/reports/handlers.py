@@ -1,0 +1,104 @@
+"""What reports does when something happened elsewhere. Each function runs in one transaction, once for each event.
+
+Every survey event carries the whole survey, so whichever comes first makes the row and the others add what they know.
+Where two say the same kind of thing, the earlier one stays: any order of a survey's events ends in the same row.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, or_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.reports.tables import Account, Rating, SkippedSurvey
+from shared.chassis.kafka import EventRouter
+from shared.contracts import AccountUpdated, Survey, SurveyCreated, SurveyExpired, SurveySkipped, SurveySubmitted
+from shared.public_pages.branding import account_of, keep_account
+
+events = EventRouter()
+
+
+@events.on(AccountUpdated, awaited=True)
+async def keep_name_and_time_zone(updated: AccountUpdated, session: AsyncSession, now: datetime) -> None:
+    """Remember how an account looks and which days it counts in."""
+    await keep_account(Account, updated, session, now)
+
+
+@events.on(SurveyCreated)
+async def count_survey(created: SurveyCreated, session: AsyncSession, _: datetime) -> None:
+    """Keep that somebody was asked."""
+    account = await account_of(Account, created.account_id, session)
+    await session.execute(insert(Rating).values(_facts(created.survey, account)).on_conflict_do_nothing())
+
+
+@events.on(SurveySubmitted)
+async def keep_rating(submitted: SurveySubmitted, session: AsyncSession, _: datetime) -> None:
+    """Keep what the requester answered."""
+    account = await account_of(Account, submitted.account_id, session)
+    answer = {
+        "score": submitted.score,
+        "comment": submitted.comment,
+        "submitted_at": submitted.submitted_at,
+        "submitted_day": submitted.submitted_at.astimezone(account.zone).date(),
+    }
+    earlier = or_(Rating.submitted_at.is_(None), Rating.submitted_at > submitted.submitted_at)
+    await _add(answer, submitted.survey, account, session, where=earlier)
+
+
+@events.on(SurveyExpired)
+async def keep_expiry(expired: SurveyExpired, session: AsyncSession, _: datetime) -> None:
+    """Keep that the survey can no longer be answered. One that was answered stays answered."""
+    account = await account_of(Account, expired.account_id, session)
+    expiry = {"expired_at": expired.expired_at, "expired_reason": expired.reason}
+    earlier = or_(Rating.expired_at.is_(None), Rating.expired_at > expired.expired_at)
+    await _add(expiry, expired.survey, account, session, where=earlier)
+
+
+@events.on(SurveySkipped)
+async def count_skipped_survey(skipped: SurveySkipped, session: AsyncSession, _: datetime) -> None:
+    """Keep that nobody was asked, and why."""
+    account = await account_of(Account, skipped.account_id, session)
+    ticket = skipped.ticket
+    agent = ticket.assignee or ticket.last_replier  # whom the rating would have been about
+    await session.execute(
+        insert(SkippedSurvey)
+        .values(
+            account_id=skipped.account_id,
+            ticket_id=ticket.ticket_id,
+            resolved_version=ticket.version,
+            agent_id=agent.agent_id if agent else None,
+            reason=skipped.reason,
+            skipped_at=skipped.skipped_at,
+            skipped_day=skipped.skipped_at.astimezone(account.zone).date(),
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+async def _add(
+    own: dict[str, Any], survey: Survey, account: Account, session: AsyncSession, *, where: ColumnElement[bool]
+) -> None:
+    """Add what one kind of event knows to the survey's row, or make the row with it."""
+    await session.execute(
+        insert(Rating)
+        .values(_facts(survey, account) | own)
+        .on_conflict_do_update(index_elements=["account_id", "survey_id"], set_=own, where=where)
+    )
+
+
+def _facts(survey: Survey, account: Account) -> dict[str, Any]:
+    """List what every event of a survey knows."""
+    return {
+        "account_id": account.account_id,
+        "survey_id": survey.survey_id,
+        "ticket_id": survey.ticket_id,
+        "subject": survey.subject,
+        "requester_name": survey.requester_name,
+        "agent_id": survey.agent.agent_id if survey.agent else None,
+        "agent_name": survey.agent.name if survey.agent else None,
+        "priority": survey.priority,
+        "channel": survey.channel,
+        "created_at": survey.created_at,
+        "created_day": survey.created_at.astimezone(account.zone).date(),
+    }

@@ -1,0 +1,11 @@
+"""What reports needs to know beyond what every service does."""
+
+from shared.chassis.settings import PublicUrl
+from shared.chassis.settings import Settings as ChassisSettings
+
+
+class Settings(ChassisSettings):
+    """`public_url` is this service's address as browsers reach it; where it is https, cookies are for https alone."""
+
+    port: int = 8004
+    public_url: PublicUrl

@@ -1,0 +1,115 @@
+"""What reports keeps: a row for each survey, for each one that was not sent, and the keys that open an account."""
+
+from datetime import date
+
+from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, MetaData, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from shared.chassis.database import NAMES, Timestamp
+from shared.contracts.survey import MAX_COMMENT_LENGTH
+from shared.public_pages.branding import BrandedAccount
+
+
+class Table(DeclarativeBase):
+    """Base of this service's own tables."""
+
+    metadata = MetaData(naming_convention=NAMES)
+
+
+class Account(BrandedAccount, Table):
+    """An account, whose days the reports count in."""
+
+    __tablename__ = "accounts"
+
+
+class Rating(Table):
+    """One survey and what became of it.
+
+    Each kind of event writes columns of its own, and `state` is computed from them, so that the order in which the
+    events arrive cannot matter: an answer wins over an expiry because of what it is, not because of when it came.
+
+    Days are dates in the account's time zone as it was when the event was written. A later change of zone moves none.
+    """
+
+    __tablename__ = "ratings"
+    __table_args__ = (
+        CheckConstraint("score BETWEEN 1 AND 5", name="score_in_range"),
+        CheckConstraint(f"char_length(comment) <= {MAX_COMMENT_LENGTH}", name="comment_fits"),
+        CheckConstraint("expired_reason IN ('unanswered', 'reopened')", name="expired_reason_is_known"),
+        CheckConstraint("(agent_id IS NULL) = (agent_name IS NULL)", name="agent_has_a_name"),
+        CheckConstraint(
+            "(submitted_at IS NULL) = (score IS NULL)"
+            " AND (submitted_at IS NULL) = (submitted_day IS NULL)"
+            " AND (submitted_at IS NULL) = (comment IS NULL)"
+            " AND (expired_at IS NULL) = (expired_reason IS NULL)",
+            name="state_has_its_facts",
+        ),
+        # Scores of a range of days, of one agent or all, without touching the table.
+        Index(
+            "ix_ratings_submitted",
+            "account_id",
+            "submitted_day",
+            "submitted_at",
+            "survey_id",
+            postgresql_include=["score", "agent_id"],
+            postgresql_where=text("submitted_at IS NOT NULL"),
+        ),
+        Index("ix_ratings_created", "account_id", "created_day", postgresql_include=["state", "agent_id"]),
+    )
+
+    account_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    survey_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    ticket_id: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str] = mapped_column(Text)
+    requester_name: Mapped[str] = mapped_column(Text)
+    agent_id: Mapped[str | None] = mapped_column(Text)
+    agent_name: Mapped[str | None] = mapped_column(Text)
+    priority: Mapped[str] = mapped_column(Text)
+    channel: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[Timestamp]
+    created_day: Mapped[date]
+    score: Mapped[int | None]
+    comment: Mapped[str | None] = mapped_column(Text)
+    submitted_at: Mapped[Timestamp | None]
+    submitted_day: Mapped[date | None]
+    expired_reason: Mapped[str | None] = mapped_column(Text)
+    expired_at: Mapped[Timestamp | None]
+    state: Mapped[str] = mapped_column(
+        Text,
+        # Written as PostgreSQL prints it, so that the drift test can compare the two.
+        Computed(
+            "CASE WHEN (submitted_at IS NOT NULL) THEN 'submitted'::text"
+            " WHEN (expired_reason = 'reopened'::text) THEN 'withdrawn'::text"
+            " WHEN (expired_reason = 'unanswered'::text) THEN 'expired'::text"
+            " ELSE 'pending'::text END",
+            persisted=True,
+        ),
+    )
+
+
+class SkippedSurvey(Table):
+    """A resolution that led to no survey, and why."""
+
+    __tablename__ = "skipped_surveys"
+    __table_args__ = (Index("ix_skipped_surveys_skipped", "account_id", "skipped_day"),)
+
+    account_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    ticket_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    resolved_version: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    agent_id: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    skipped_at: Mapped[Timestamp]
+    skipped_day: Mapped[date]
+
+
+class ApiKey(Table):
+    """A key that opens the reports of one account. Only its digest is kept."""
+
+    __tablename__ = "api_keys"
+
+    key_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey(Account.account_id), index=True)
+    name: Mapped[str] = mapped_column(Text)
+    digest: Mapped[bytes]
+    created_at: Mapped[Timestamp]
+    revoked_at: Mapped[Timestamp | None]

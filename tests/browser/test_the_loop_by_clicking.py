@@ -1,0 +1,126 @@
+"""The whole loop in a real browser on real Kafka: from the agent's reply to the rating in the CSAT tab, by clicking."""
+
+import os
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import BrowserContext, Page, async_playwright, expect
+
+from deploy.kafka.native import NativeKafka
+from deploy.postgres.embedded import PostgresServer
+from tests.sandbox.sandbox import Sandbox
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",  # CI runs as root
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SHOTS = Path(__file__).parents[1] / "screenshots"
+PATIENCE_MS = 20_000
+
+
+@pytest_asyncio.fixture(scope="module")
+async def sandbox(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer, kafka: str
+) -> AsyncIterator[Sandbox]:
+    """The sandbox on real Kafka: on a broker of its own, since its consumer groups have the usual names."""
+    broker = NativeKafka(tmp_path_factory.mktemp("browser-kafka"))
+    broker.start()
+    sandbox = Sandbox(
+        tmp_path_factory.mktemp("browser") / "sandbox",
+        KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap_servers,
+        DATABASE_URL=os.environ.get("DATABASE_URL") or postgres_server.admin_url,
+    )
+    try:
+        await sandbox.start()
+        yield sandbox
+        await sandbox.stop()
+    finally:
+        broker.stop()
+
+
+@pytest_asyncio.fixture
+async def context(chromium_path: Path) -> AsyncIterator[BrowserContext]:
+    """A person's browser. What a page complains of in the console fails the test."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
+        context = await browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+        context.set_default_timeout(PATIENCE_MS)
+        complaints: list[str] = []
+        context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        yield context
+        await browser.close()
+    assert complaints == []
+
+
+async def photograph(page: Page, name: str) -> None:
+    """Keep a picture for people to look at."""
+    SHOTS.mkdir(exist_ok=True)
+    await page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+@pytest.mark.timeout(300)
+async def test_from_the_agents_reply_to_the_rating_in_the_csat_tab(sandbox: Sandbox, context: BrowserContext) -> None:
+    """Both sides, as two people would use them."""
+    expect.set_options(timeout=PATIENCE_MS)
+    desk = await context.new_page()
+    await desk.goto(sandbox.url)
+    await photograph(desk, "1-desk")
+    await desk.get_by_label("Subject").fill("The zip is stuck")
+    await desk.get_by_label("What the requester wrote").fill("It does not move at all.")
+    await desk.get_by_role("button", name="Create ticket").click()
+    await desk.get_by_label("Reply").fill("Try some soap on it, please.")
+    await desk.get_by_role("button", name="Send public reply").click()
+    await desk.get_by_label("Reply").fill("Told to use soap, is that batch 44 again?")
+    await desk.get_by_role("button", name="Add internal note").click()
+    await desk.get_by_role("button", name="Set pending").click()
+    ticket_url = desk.url
+
+    async with context.expect_page() as opened:
+        await desk.get_by_role("link", name="Open the portal").first.click()
+    portal = await opened.value
+    await expect(portal.get_by_role("heading", name="The zip is stuck")).to_be_visible()
+    await expect(portal.get_by_text("Try some soap on it, please.")).to_be_visible()
+    await expect(portal.get_by_text("Status: Pending")).to_be_visible()
+    assert "batch 44" not in await portal.content()
+    await portal.get_by_role("textbox").first.fill("Soap did not help.\nWhat now?")
+    await photograph(portal, "2-portal")
+    await portal.get_by_role("button", name=re.compile("send", re.IGNORECASE)).click()
+    await expect(portal.get_by_text("Soap did not help.")).to_be_visible()
+    await expect(portal.get_by_text("Status: Open")).to_be_visible()
+    await photograph(portal, "3-portal-replied")
+
+    await desk.goto(ticket_url)
+    await expect(desk.get_by_text("Soap did not help.")).to_be_visible()
+    await expect(desk.locator(".card .badge.open")).to_be_visible()
+    await desk.get_by_role("button", name="Resolve").click()
+    await expect(desk.get_by_role("link", name="Open the survey")).to_be_visible()
+    await desk.goto(f"{sandbox.url}/mailbox?to=rita@customer.example")
+    await desk.locator(".mails a").filter(has_text="The zip is stuck").first.click()
+    await photograph(desk, "4-survey-email")
+    async with context.expect_page() as opened:
+        await desk.frame_locator("iframe").locator('a[href*="score=4"]').first.click()
+    survey = await opened.value
+    await expect(survey.get_by_role("radio", name=re.compile("4 of 5"))).to_be_checked()
+    await survey.get_by_label("What should we know?").fill("Patient and kind, clicked through")
+    await photograph(survey, "5-survey")
+    await survey.get_by_role("button", name="Send my rating").click()
+    await expect(survey.get_by_role("heading", name="Thank you!")).to_be_visible()
+    await survey.get_by_role("link", name="See your rating").click()
+    await expect(survey.get_by_text("Patient and kind, clicked through")).to_be_visible()
+    await photograph(survey, "6-rated")
+
+    await desk.goto(ticket_url)
+    await expect(desk.get_by_text("Patient and kind, clicked through")).to_be_visible()
+    async with context.expect_page() as opened:
+        await desk.get_by_role("button", name="CSAT: Fjord Outdoor").click()
+    report = await opened.value
+    await expect(report.get_by_text("Patient and kind, clicked through")).to_be_visible()
+    await photograph(report, "7-csat")

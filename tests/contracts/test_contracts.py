@@ -1,0 +1,56 @@
+"""What is once published can be read for ever: fields are added with a default, never removed or retyped."""
+
+import dataclasses
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shared.contracts import EVENTS, Event
+
+GOLDEN = Path(__file__).parent / "golden"
+BY_TOPIC = {event.topic: event for event in EVENTS}
+
+
+def test_every_event_has_a_golden_file() -> None:
+    """A new event brings its file; an old one keeps it."""
+    assert {file.stem for file in GOLDEN.glob("*.json")} == set(BY_TOPIC)
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.topic)
+def test_what_was_published_once_is_understood_and_said_the_same_way(event: type[Event]) -> None:
+    """Every field of the golden file is read, and written again with the same name and value."""
+    published = (GOLDEN / f"{event.topic}.json").read_bytes()
+
+    said_again = msgspec.json.decode(msgspec.json.encode(msgspec.json.decode(published, type=event)))
+
+    assert_holds(said_again, msgspec.json.decode(published))
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.topic)
+def test_unknown_fields_are_ignored(event: type[Event]) -> None:
+    """A publisher may know more than we do."""
+    published = msgspec.json.decode((GOLDEN / f"{event.topic}.json").read_bytes())
+    newer = msgspec.json.encode({**published, "field_of_tomorrow": {"a": [1]}})
+
+    assert msgspec.json.decode(newer, type=event) == msgspec.convert(published, event)
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.topic)
+def test_an_event_belongs_to_an_account_and_says_so_in_its_key(event: type[Event]) -> None:
+    """The key keeps one ticket's events in order and one account's together."""
+    read = msgspec.json.decode((GOLDEN / f"{event.topic}.json").read_bytes(), type=event)
+
+    assert read.key.split("/")[0] == read.account_id
+    assert {field.name for field in dataclasses.fields(event)} >= {"account_id"}
+
+
+def assert_holds(said: object, published: object) -> None:
+    """Everything that was published is said; there may be more."""
+    if isinstance(published, dict):
+        assert isinstance(said, dict)
+        for name, value in published.items():
+            assert name in said
+            assert_holds(said[name], value)
+    else:
+        assert said == published

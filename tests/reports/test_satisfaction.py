@@ -1,0 +1,156 @@
+"""The arithmetic, against published figures and against naive ways to the same numbers."""
+
+from fractions import Fraction
+from itertools import chain
+from math import isclose
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.reports.satisfaction import Agent, Scores, ranked, response_rate, share
+
+some_scores = st.lists(st.integers(1, 5), max_size=60)
+
+
+def counted(scores: list[int]) -> Scores:
+    """Count a list of scores."""
+    return Scores(tuple(scores.count(score) for score in range(1, 6)))
+
+
+@given(some_scores)
+def test_average_and_csat_are_what_a_person_would_work_out_from_the_list(scores: list[int]) -> None:
+    """The mean of the scores, and the share of fours and fives among all of them."""
+    found = counted(scores)
+
+    assert found.n == len(scores)
+    if not scores:
+        assert found.average is None
+        assert found.csat.value is None
+        return
+    assert isclose(found.average or 0, Fraction(sum(scores), len(scores)))
+    assert isclose(found.csat.value or 0, len([score for score in scores if score >= 4]) / len(scores))
+    assert found.csat.n == len(scores)
+
+
+@given(some_scores)
+def test_the_shares_of_the_five_scores_add_up(scores: list[int]) -> None:
+    """Nothing is counted twice or left out."""
+    found = counted(scores)
+
+    if scores:
+        assert isclose(sum(found.share_of(score).value or 0 for score in range(1, 6)), 1)
+
+
+@given(st.lists(some_scores, max_size=5))
+def test_a_total_is_the_same_as_counting_everything_at_once(parts: list[list[int]]) -> None:
+    """A week's figures come from its responses, not from the averages of its days."""
+    assert Scores.total(map(counted, parts)) == counted([*chain.from_iterable(parts)])
+
+
+@pytest.mark.parametrize(
+    ("part", "n", "low", "high"),
+    [
+        # R. G. Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17 (1998),
+        # 857-872, table I, method 3 (score method without continuity correction).
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_the_interval_is_wilsons(part: int, n: int, low: float, high: float) -> None:
+    """Checked with the examples of the paper that compares seven such intervals, to its four decimals."""
+    found = share(part, n)
+
+    assert found.low == pytest.approx(low, abs=5e-5)
+    assert found.high == pytest.approx(high, abs=5e-5)
+
+
+@given(st.integers(0, 5000), st.integers(0, 5000))
+def test_the_interval_holds_the_share_and_stays_within_0_and_1(part: int, rest: int) -> None:
+    """Also where all answers agree, the case in which the textbook interval has no width."""
+    found = share(part, part + rest)
+
+    if found.n:
+        assert 0 <= (found.low or 0) <= (found.value or 0) <= (found.high or 0) <= 1
+        assert (found.high or 0) - (found.low or 0) > 0
+
+
+@given(st.integers(1, 200), st.integers(1, 200))
+def test_the_ends_solve_the_equation_the_interval_is_defined_by(part: int, rest: int) -> None:
+    """An independent way to it: at both ends p, the share lies 1.96 standard errors of p away (the score test)."""
+    n = part + rest
+    found = share(part, n)
+
+    for p in (found.low or 0, found.high or 0):
+        assert isclose((part / n - p) ** 2, 1.959963984540054**2 * p * (1 - p) / n, rel_tol=1e-6)
+
+
+@pytest.mark.parametrize(("part", "n"), [(-1, 5), (6, 5), (1, 0)])
+def test_a_part_larger_than_the_whole_is_refused(part: int, n: int) -> None:
+    """A mistake in a query shows itself, not a share over 100 %."""
+    with pytest.raises(ValueError, match="no part"):
+        share(part, n)
+
+
+def test_a_share_of_nothing_is_no_number() -> None:
+    """No responses is not 0 %."""
+    found = share(0, 0)
+
+    assert (found.n, found.value, found.low, found.high) == (0, None, None, None)
+
+
+@given(*[st.integers(0, 50)] * 4)
+def test_the_response_rate_leaves_withdrawn_surveys_out(
+    answered: int, still_open: int, expired: int, withdrawn: int
+) -> None:
+    """Who could have answered and did, of all who could have or still can."""
+    everybody = ["answered"] * answered + ["open"] * still_open + ["expired"] * expired + ["withdrawn"] * withdrawn
+    fair = [one for one in everybody if one != "withdrawn"]
+
+    rate = response_rate({"submitted": answered, "pending": still_open, "expired": expired, "withdrawn": withdrawn})
+
+    assert rate.n == len(fair)
+    assert rate.value == (fair.count("answered") / len(fair) if fair else None)
+
+
+def an_agent(name: str, *scores: int, agent_id: str | None = "") -> Agent:
+    """An agent, whose id is the name in lower case unless told."""
+    return Agent(name.lower() if agent_id == "" else agent_id, name, counted(list(scores)))
+
+
+def test_agents_are_ranked_by_csat_then_average_and_equals_share_a_rank() -> None:
+    """Best first; after two firsts comes the third."""
+    agents = [
+        an_agent("Good", 4, 4, 4, 4, 4),
+        an_agent("Best", 5, 5, 5, 5, 5),
+        an_agent("Alike", 5, 5, 5, 5, 5),
+        an_agent("Worst", 5, 5, 5, 1, 1),
+    ]
+
+    assert [(agent.name, agent.rank) for agent in ranked(agents)] == [
+        ("Alike", 1),
+        ("Best", 1),
+        ("Good", 3),
+        ("Worst", 4),
+    ]
+
+
+def test_fewer_than_five_responses_are_too_few_to_rank() -> None:
+    """Four perfect scores do not beat a hundred good ones; they are listed behind, by name."""
+    agents = [
+        an_agent("Zoe", 5, 5, 5, 5),
+        an_agent("Amy", 1),
+        an_agent("Ben", 1, 1, 1, 1, 1),
+    ]
+
+    assert [(agent.name, agent.rank) for agent in ranked(agents)] == [("Ben", 1), ("Amy", None), ("Zoe", None)]
+
+
+def test_tickets_that_were_nobodys_are_listed_last_and_have_no_rank() -> None:
+    """Nobody competes with nobody."""
+    nobody = Agent(None, None, counted([5] * 9))
+    agents = [nobody, an_agent("Zoe", 1), an_agent("Ben", 1, 1, 1, 1, 1)]
+
+    assert [(agent.name, agent.rank) for agent in ranked(agents)] == [("Ben", 1), ("Zoe", None), (None, None)]
