@@ -22,15 +22,17 @@ FOLDER = Path(__file__).parent
 def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
     """Make what hears, says and works in the background."""
     key = settings.secret_key.get_secret_value()
+    gate = Gate(key, SpentChallenge)
     return Service(
         name="surveys",
         settings=settings,
         events=events,
         provided={
             "links": AccessLinks(key, purpose="survey", base_url=settings.public_url, path="s"),
-            "gate": Gate(key, SpentChallenge),
+            "gate": gate,
         },
         chores=[expire_overdue_surveys],
+        forgets=[gate.forget_expired],
         clock=clock,
     )
 

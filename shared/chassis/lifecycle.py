@@ -7,12 +7,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import structlog
 from faststream.kafka import KafkaBroker
 from litestar import Litestar
 from litestar.datastructures import State
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.chassis import kafka
 from shared.chassis.database import Sessions, connect, sessions_of
@@ -29,18 +31,25 @@ HOUSEKEEPING_SECONDS = 3600.0
 Chore = Callable[[Sessions, Clock], Awaitable[None]]
 """Work that goes on in the background until it is cancelled, such as sending due emails."""
 
+Forget = Callable[[AsyncSession, datetime], Awaitable[None]]
+"""Drops, in the session's transaction, rows that are of no more use at a time. Called every hour."""
+
 log = structlog.get_logger()
 
 
 @dataclass(kw_only=True)
 class Service:
-    """What makes a service run: its settings, what it hears, and its chores. `clock` is replaced in tests."""
+    """What makes a service run: its settings, what it hears, its chores, and what it forgets.
+
+    `clock` is replaced in tests.
+    """
 
     name: str
     settings: Settings
     events: EventRouter
     provided: Mapping[str, Any] = field(default_factory=dict)
     chores: Sequence[Chore] = ()
+    forgets: Sequence[Forget] = ()
     clock: Clock = utc_now
 
     def __post_init__(self) -> None:
@@ -63,7 +72,7 @@ class Service:
             for name, work in (
                 ("consumers", self._consume()),
                 ("relay", relay.run()),
-                ("housekeeping", _repeat(self._forget_old_messages, every=HOUSEKEEPING_SECONDS)),
+                ("housekeeping", self._keep_house()),
                 *((chore.__name__, _keep_going(chore, self.sessions, self.clock)) for chore in self.chores),
             )
         ]
@@ -104,9 +113,16 @@ class Service:
         """Tell whether the consumers are connected and the cluster answers within a second."""
         return self._broker is not None and await kafka.answers(self._broker, 1.0)
 
-    async def _forget_old_messages(self) -> None:
-        async with self.sessions.begin() as session:
-            await forget_old_messages(session, self.clock())
+    async def _keep_house(self) -> None:
+        """Forget what is of no more use, every hour; a failure is logged and does not end it."""
+        while True:
+            for forget in (forget_old_messages, *self.forgets):
+                try:
+                    async with self.sessions.begin() as session:
+                        await forget(session, self.clock())
+                except Exception as failure:  # noqa: BLE001 - the next round may do better
+                    log.warning("housekeeping failed", reason=f"{type(failure).__name__}: {failure}")
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
 
 async def _stop(broker: KafkaBroker) -> None:
@@ -115,16 +131,6 @@ async def _stop(broker: KafkaBroker) -> None:
         await asyncio.wait_for(broker.stop(), STOP_SECONDS - 2)
     except Exception as failure:  # noqa: BLE001 - we are leaving; what was not acknowledged comes again
         log.warning("consumers did not stop cleanly", reason=type(failure).__name__)
-
-
-async def _repeat(work: Callable[[], Awaitable[None]], *, every: float) -> None:
-    """Do `work` again and again; a failure is logged and does not end it."""
-    while True:
-        try:
-            await work()
-        except Exception as failure:  # noqa: BLE001 - the next round may do better
-            log.warning("work failed", work=work.__name__, reason=f"{type(failure).__name__}: {failure}")
-        await asyncio.sleep(every)
 
 
 async def _keep_going(chore: Chore, sessions: Sessions, clock: Clock) -> None:

@@ -1,0 +1,103 @@
+"""A service starts and stops whatever its surroundings do, and forgets what is of no more use."""
+
+import asyncio
+import time
+from datetime import datetime
+
+import httpx
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.chassis import lifecycle
+from shared.chassis.kafka import EventRouter
+from shared.chassis.lifecycle import Service
+from shared.chassis.settings import Settings
+from tests.chassis.counting import create_app, events
+from tests.stage import Stage, StoppedClock
+
+NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/nowhere"
+
+
+def a_service(stage: Stage, **own: object) -> Service:
+    """Make a service on the stage's database, without Kafka."""
+    return Service(
+        **{
+            "name": "counting",
+            "settings": Settings(
+                database_url=stage.service.settings.database_url, kafka_bootstrap_servers="127.0.0.1:1"
+            ),
+            "events": EventRouter(),
+            "clock": StoppedClock(),
+            **own,
+        }
+    )
+
+
+async def test_a_chore_that_fails_is_started_again(counting: Stage) -> None:
+    """Background work outlives an outage."""
+    rounds: list[int] = []
+
+    async def flaky(sessions: object, clock: object) -> None:
+        rounds.append(1)
+        if len(rounds) == 1:
+            raise ConnectionError("once")
+        await asyncio.Event().wait()
+
+    async with a_service(counting, chores=[flaky]).running(None):
+        async with asyncio.timeout(5):
+            while len(rounds) < 2:
+                await asyncio.sleep(0.05)
+
+
+async def test_what_is_of_no_more_use_is_forgotten_and_one_failure_does_not_stop_the_rest(counting: Stage) -> None:
+    """Each has a transaction of its own."""
+    called: list[datetime] = []
+
+    async def broken(session: AsyncSession, now: datetime) -> None:
+        raise ValueError("broken")
+
+    async def forget(session: AsyncSession, now: datetime) -> None:
+        called.append(now)
+
+    service = a_service(counting, forgets=[broken, forget])
+    async with service.running(None):
+        async with asyncio.timeout(5):
+            while not called:
+                await asyncio.sleep(0.05)
+
+    assert called == [service.clock()]
+
+
+async def test_a_stop_takes_seconds_though_kafka_is_dead(counting: Stage) -> None:
+    """A supervisor that waits for us does not wait for a broker."""
+    service = a_service(counting, events=events)
+    async with service.running(None):
+        await asyncio.sleep(0.3)
+        begun = time.monotonic()
+
+    assert time.monotonic() - begun < lifecycle.STOP_SECONDS
+
+
+@pytest.mark.parametrize(("database", "status"), [("up", 200), ("down", 503)])
+async def test_readiness_tells_whether_pages_can_be_served(counting: Stage, database: str, status: int) -> None:
+    """Without Kafka they can, without the database they cannot."""
+    own = (
+        {} if database == "up" else {"settings": Settings(database_url=NOWHERE, kafka_bootstrap_servers="127.0.0.1:1")}
+    )
+    service = a_service(counting, **own)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(service)), base_url="http://testserver"
+    ) as client:
+        ready = await client.get("/health/ready")
+        live = await client.get("/health/live")
+        metrics = await client.get("/metrics")
+    await service.engine.dispose()
+
+    assert ready.status_code == status
+    assert ready.json() == {
+        "status": "degraded" if database == "up" else "unavailable",
+        "database": database,
+        "kafka": "down",
+    }
+    assert live.status_code == 200
+    assert "closeloop_events_taken_total" in metrics.text

@@ -1,0 +1,68 @@
+"""Topics give no order between each other, Kafka repeats itself, and publishers are late: the state is the same."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.surveys.survey import Survey
+from services.surveys.tables import SkippedSurvey, Ticket
+from shared.contracts import Event
+from tests.builders import a_ticket, a_ticket_reopened, a_ticket_resolved, a_ticket_updated, an_account
+from tests.stage import Delivery, Stage, delivery_of
+
+HISTORY: tuple[Event, ...] = (
+    an_account(),
+    an_account(version=2, name="Acme Outdoor Ltd"),
+    a_ticket_updated(ticket=a_ticket(version=2, status="pending")),
+    a_ticket_resolved(ticket=a_ticket(version=3, status="resolved")),
+    a_ticket_updated(ticket=a_ticket(version=3, status="resolved")),
+    a_ticket_reopened(ticket=a_ticket(version=3, status="open")),
+    a_ticket_updated(ticket=a_ticket(version=4, status="open")),
+    a_ticket_resolved(ticket=a_ticket(version=5, status="resolved")),
+    a_ticket_updated(ticket=a_ticket(version=5, status="resolved")),
+    a_ticket_updated(ticket=a_ticket(version=6, status="closed")),
+    a_ticket_resolved(ticket=a_ticket(version=3, status="resolved", ticket_id="T-2")),
+)
+
+
+async def state(surveys: Stage) -> dict[str, Any]:
+    """Everything that the events decide. Not the ids and times that we choose ourselves."""
+    return {
+        "surveys": sorted(
+            (survey.ticket_id, survey.resolved_version, survey.state, survey.expired_reason)
+            for survey in await surveys.rows(Survey)
+        ),
+        "tickets": sorted((ticket.ticket_id, ticket.reopened_through) for ticket in await surveys.rows(Ticket)),
+        "skipped": len(await surveys.rows(SkippedSurvey)),
+        "dead letters": await surveys.dead_letters(),
+    }
+
+
+async def after(surveys: Stage, deliveries: list[Delivery]) -> dict[str, Any]:
+    """Hear the deliveries one batch after the other and tell the state."""
+    await surveys.clear()
+    await surveys.hears(*deliveries)
+    return await state(surveys)
+
+
+@pytest.mark.timeout(300)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(data=st.data())
+async def test_any_order_duplication_and_delay_ends_in_the_same_state(surveys: Stage, data: st.DataObject) -> None:
+    """Handlers commute: what arrives decides, not when."""
+    deliveries = [delivery_of(event) for event in HISTORY]
+    in_order = await after(surveys, deliveries)
+
+    repeats = data.draw(st.lists(st.sampled_from(deliveries), max_size=8), label="repeats")
+    shuffled = data.draw(st.permutations([*deliveries, *repeats]), label="order")
+
+    assert await after(surveys, shuffled) == in_order
+    assert in_order["surveys"] == [
+        ("T-1", 3, "expired", "reopened"),
+        ("T-1", 5, "pending", None),
+        ("T-2", 3, "pending", None),
+    ]
