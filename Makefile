@@ -19,11 +19,11 @@ $(BIN)/uv:
 
 # A stamp is newer than its lock file when what the lock names is installed.
 $(VENV)/.sandbox-ready: requirements/sandbox.txt | $(BIN)/uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $<
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.test-ready: requirements/test.txt | $(BIN)/uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $<
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $<
 	@touch $@ $(VENV)/.sandbox-ready
 
 sandbox: $(VENV)/.sandbox-ready ## Run the whole product on this machine and print its address

@@ -6,6 +6,7 @@ them at exit, and serves one consumer per group. Tests of Kafka's behaviour use 
 
 import ctypes
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib import util
 from pathlib import Path
 
@@ -50,10 +51,16 @@ class EmbeddedBroker:
             self.stop()
             raise RuntimeError("librdkafka's broker does not start")
         library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, REBALANCE_DELAY_MS)
-        for topic, partitions in self._topics.items():
-            if library.rd_kafka_mock_topic_create(self._cluster, topic.encode(), partitions, 1):
-                self.stop()
-                raise RuntimeError(f"librdkafka's broker refuses the topic {topic} with {partitions} partitions")
+        # All at once: the broker's thread was seen to notice a request only at its next second, now and then.
+        with ThreadPoolExecutor(max(len(self._topics), 1)) as together:
+            refused = [topic for topic, failed in together.map(self._create, self._topics.items()) if failed]
+        if refused:
+            self.stop()
+            raise RuntimeError(f"librdkafka's broker refuses the topics {', '.join(refused)}")
+
+    def _create(self, topic: tuple[str, int]) -> tuple[str, int]:
+        name, partitions = topic
+        return name, self._library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1)
 
     def stop(self) -> None:
         """End, and forget every record. May be repeated."""
