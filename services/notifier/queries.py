@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Select, func, select
+from sqlalchemy.orm import undefer
 
 from services.notifier.emails import Email
 from services.notifier.tables import Account
@@ -23,6 +24,7 @@ def next_due(now: datetime) -> Select[Email, Account]:
         .where(Email.state == "queued", Email.due_at <= now)
         .order_by(Email.due_at)
         .limit(1)
+        .options(undefer(Account.logo))
         .with_for_update(of=Email, skip_locked=True)
     )
 

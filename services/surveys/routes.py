@@ -49,8 +49,8 @@ async def receive_rating(
     token: FromPath[str], request: Request, state: State, session: NamedDependency[AsyncSession]
 ) -> Response | Template:
     """Save the rating once; whatever stands in the way is told and nothing that was typed is lost."""
+    form = await fields_of(request)  # before the lock, which a slow sender would hold
     survey = await _survey(token, session, locked=True)
-    form = await fields_of(request)
     now = state.clock()
     if honeypot.is_caught(form):
         return _see_other(f"/s/{token}/thanks")

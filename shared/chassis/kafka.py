@@ -134,8 +134,8 @@ def _rewind(consumer: AIOKafkaConsumer, records: tuple[ConsumerRecord, ...]) -> 
 
 async def answers(broker: KafkaBroker, seconds: float) -> bool:
     """Tell whether the cluster answers a consumer within `seconds`."""
-    consumer: AIOKafkaConsumer = cast(Any, broker.subscribers[0]).consumer
     try:
+        consumer: AIOKafkaConsumer = cast(Any, broker.subscribers[0]).consumer
         await asyncio.wait_for(consumer.topics(), seconds)
     except Exception:  # noqa: BLE001 - whatever it is, it did not answer
         return False

@@ -5,9 +5,10 @@ HTTP serves from the first moment: Kafka is connected by a task that keeps tryin
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -24,7 +25,7 @@ from shared.chassis.outbox import Relay
 from shared.chassis.settings import Settings
 from shared.chassis.telemetry import KAFKA_CONNECTED
 
-KAFKA_RETRY_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 STOP_SECONDS = 20.0
 HOUSEKEEPING_SECONDS = 3600.0
 
@@ -67,47 +68,38 @@ class Service:
     async def running(self, _: Litestar) -> AsyncIterator[None]:
         """Litestar's lifespan: consumers, relay and chores run as long as the app does."""
         relay = Relay(self.engine, service=self.name, bootstrap_servers=self.settings.kafka_bootstrap_servers)
-        tasks = [
-            asyncio.create_task(work, name=name)
-            for name, work in (
-                ("consumers", self._consume()),
-                ("relay", relay.run()),
-                ("housekeeping", self._keep_house()),
-                *((chore.__name__, _keep_going(chore, self.sessions, self.clock)) for chore in self.chores),
-            )
-        ]
+        work: dict[str, Callable[[], Awaitable[None]]] = {
+            "consumers": self._consume,
+            "relay": relay.lead,
+            "housekeeping": self._keep_house,
+            **{chore.__name__: partial(chore, self.sessions, self.clock) for chore in self.chores},
+        }
+        # Consumers first to stop: what they still take must find the relay and the pool.
+        tasks = [asyncio.create_task(keep_going(name, task), name=name) for name, task in work.items()]
         log.info("started", service_name=self.name)
         try:
             yield
         finally:
-            # Consumers first: what they still take must find the relay and the pool.
             for task in tasks:
                 task.cancel()
-                with suppress(asyncio.CancelledError, TimeoutError):
-                    await asyncio.wait_for(task, STOP_SECONDS)
+                await asyncio.wait({task}, timeout=STOP_SECONDS)
             await self.engine.dispose()
             log.info("stopped", service_name=self.name)
 
     async def _consume(self) -> None:
-        """Connect to Kafka, however long it takes, and consume until cancelled."""
-        while True:
-            broker = kafka.connect(self.settings.kafka_bootstrap_servers, service=self.name)
-            self.consumers.attach(broker, service=self.name, session_timeout_ms=self.settings.kafka_session_timeout_ms)
-            try:
-                await broker.start()
-                self._broker = broker
-                KAFKA_CONNECTED.set(1)
-                log.info("kafka connected")
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                raise
-            except Exception as failure:  # noqa: BLE001 - a service outlives every failure of Kafka
-                log.warning("kafka not reached", reason=f"{type(failure).__name__}: {failure}")
-            finally:
-                self._broker = None
-                KAFKA_CONNECTED.set(0)
-                await _stop(broker)
-            await asyncio.sleep(KAFKA_RETRY_SECONDS)
+        """Connect to Kafka and consume until cancelled. Raises when Kafka does not answer at the start."""
+        broker = kafka.connect(self.settings.kafka_bootstrap_servers, service=self.name)
+        self.consumers.attach(broker, service=self.name, session_timeout_ms=self.settings.kafka_session_timeout_ms)
+        try:
+            await broker.start()
+            self._broker = broker
+            KAFKA_CONNECTED.set(1)
+            log.info("kafka connected")
+            await asyncio.Event().wait()
+        finally:
+            self._broker = None
+            KAFKA_CONNECTED.set(0)
+            await _stop(broker)
 
     async def kafka_answers(self) -> bool:
         """Tell whether the consumers are connected and the cluster answers within a second."""
@@ -133,11 +125,15 @@ async def _stop(broker: KafkaBroker) -> None:
         log.warning("consumers did not stop cleanly", reason=type(failure).__name__)
 
 
-async def _keep_going(chore: Chore, sessions: Sessions, clock: Clock) -> None:
-    """Run a chore and start it again when it fails."""
+async def keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work` until cancelled: when it ends or fails, again after a second. It outlives every outage."""
     while True:
         try:
-            await chore(sessions, clock)
-        except Exception as failure:  # noqa: BLE001 - a chore outlives an outage
-            log.warning("chore failed", chore=chore.__name__, reason=f"{type(failure).__name__}: {failure}")
-        await asyncio.sleep(1)
+            await work()
+        except Exception as failure:
+            # Cleaning up after a cancellation may fail, too, and that failure then stands in the cancellation's place.
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                raise
+            log.warning("will try again", work=name, reason=f"{type(failure).__name__}: {failure}")
+        await asyncio.sleep(RETRY_SECONDS)

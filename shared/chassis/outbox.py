@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 import structlog
 from aiokafka import AIOKafkaProducer
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Text, delete, func, select, text
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Text, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -54,28 +54,18 @@ def emit(session: AsyncSession, event: Event) -> None:
 
 
 class Relay:
-    """Publishes one service's outbox, oldest first, until stopped. Waits while Kafka or the database is down."""
+    """Publishes one service's outbox, oldest first."""
 
     def __init__(self, engine: AsyncEngine, *, service: str, bootstrap_servers: str) -> None:
         self._engine = engine
         self._service = service
         self._bootstrap_servers = bootstrap_servers
 
-    async def run(self) -> None:
-        """Hold the lock and relay. Whatever fails, begin again with a fresh connection and a fresh producer.
+    async def lead(self) -> None:
+        """Wait for the lock, then publish until something fails or the task is cancelled. To be called again then.
 
-        A producer that met a non-retriable error stays unusable, so none outlives an error.
+        A producer that met a non-retriable error stays unusable, so none outlives a call; nor does the connection.
         """
-        while True:
-            try:
-                await self._lead()
-            except asyncio.CancelledError:
-                raise
-            except Exception as failure:  # noqa: BLE001 - the relay must outlive every failure of its surroundings
-                log.warning("relay waits", reason=f"{type(failure).__name__}: {failure}")
-                await asyncio.sleep(RETRY_SECONDS)
-
-    async def _lead(self) -> None:
         async with self._engine.connect() as connection:
             # Autocommit: the lock lives as long as the connection, and nothing is open while we talk to Kafka.
             await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -99,7 +89,8 @@ class Relay:
             finally:
                 # Ends by itself when the broker answers; a dead broker must not hold up a shutdown.
                 await _within(5, producer.stop())
-                await connection.execute(text("SELECT pg_advisory_unlock_all()"))
+                # Not given back to the pool: the lock ends with the connection, whatever state that is in.
+                await connection.invalidate()
 
     async def _publish_oldest(self, connection: AsyncConnection, producer: AIOKafkaProducer) -> int:
         rows = (await connection.execute(_OLDEST)).all()

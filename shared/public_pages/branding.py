@@ -34,7 +34,7 @@ class BrandedAccount:
     time_zone: Mapped[str] = mapped_column(Text)
     logo_digest: Mapped[str | None] = mapped_column(Text, index=True)
     logo_media_type: Mapped[str | None] = mapped_column(Text)
-    logo: Mapped[bytes | None]
+    logo: Mapped[bytes | None] = mapped_column(deferred=True)  # up to 64 KiB; most look-ups want the rest
     updated_at: Mapped[Timestamp]
 
     @property

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from sqlalchemy.exc import IntegrityError
 
 from shared.chassis.database import connect
+from shared.chassis.lifecycle import keep_going
 from shared.chassis.outbox import OutboxMessage, Relay, emit
 from tests.builders import a_ticket, a_ticket_updated, an_account
 from tests.stage import Stage
@@ -23,7 +24,8 @@ async def relaying(stage: Stage, kafka: str, relays: int = 1) -> AsyncIterator[N
         for _ in range(relays)
     ]
     tasks = [
-        asyncio.create_task(Relay(engine, service="counting", bootstrap_servers=kafka).run()) for engine in engines
+        asyncio.create_task(keep_going("relay", Relay(engine, service="counting", bootstrap_servers=kafka).lead))
+        for engine in engines
     ]
     try:
         yield
@@ -143,3 +145,10 @@ async def test_without_kafka_events_wait_and_leave_when_it_is_there(counting: St
     async with relaying(counting, kafka):
         assert len(await published(kafka, "account.updated", account, 1)) == 1
         await drained(counting)
+
+
+async def test_a_relay_that_is_stopped_at_any_moment_stops(counting: Stage, kafka: str) -> None:
+    """A cancellation is not lost in what cleaning up runs into, and the lock is free again."""
+    for moment in range(30):
+        async with asyncio.timeout(10), relaying(counting, kafka):
+            await asyncio.sleep(0.02 * moment)

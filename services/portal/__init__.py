@@ -1,0 +1,1 @@
+"""Shows requesters their ticket behind an emailed link, and takes their replies."""

@@ -1,0 +1,49 @@
+"""`python -m services.portal run | migrate | dead-letters … | revoke-link`."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from services.portal import queries
+from services.portal.app import create_app, create_service
+from services.portal.settings import Settings
+from services.portal.tables import Table
+from shared.chassis.command_line import Program, command_line
+
+program = Program(
+    name="portal",
+    settings=Settings,
+    create_service=create_service,
+    create_app=create_app,
+    metadata=Table.metadata,
+    versions=Path(__file__).parent / "migrations",
+)
+main = command_line(program)
+
+
+@main.command("revoke-link")
+@click.argument("account_id")
+@click.argument("ticket_id")
+def revoke_link(account_id: str, ticket_id: str) -> None:
+    """Let a ticket's link open nothing any more. The next mailed reply carries a new one."""
+
+    async def revoke() -> int:
+        service = program.service()
+        try:
+            async with service.sessions.begin() as session:
+                await session.scalar(queries.ticket_of(account_id, ticket_id))
+                links = (await session.scalars(queries.links_of(account_id, ticket_id))).all()
+                for link in links:
+                    link.revoke(service.clock())
+                return len(links)
+        finally:
+            await service.engine.dispose()
+
+    if not asyncio.run(revoke()):
+        raise click.ClickException("no such ticket")
+    click.echo("revoked")
+
+
+if __name__ == "__main__":
+    main()

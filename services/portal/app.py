@@ -1,0 +1,41 @@
+"""The whole of the portal in one process: pages, handlers, relay."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from litestar import Litestar
+
+from services.portal.handlers import events
+from services.portal.link import TicketLinks
+from services.portal.routes import ROUTES
+from services.portal.settings import Settings
+from services.portal.tables import Account, SpentChallenge
+from shared.chassis.inbox import Clock, utc_now
+from shared.chassis.lifecycle import Service
+from shared.public_pages.branding import brand_routes
+from shared.public_pages.captcha import Gate
+from shared.public_pages.pages import public_app
+
+FOLDER = Path(__file__).parent
+
+
+def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
+    """Make what hears and says."""
+    key = settings.secret_key.get_secret_value()
+    gate = Gate(key, SpentChallenge)
+    return Service(
+        name="portal",
+        settings=settings,
+        events=events,
+        provided={
+            "links": TicketLinks(key, base_url=settings.public_url, lifetime=timedelta(days=settings.link_days)),
+            "gate": gate,
+        },
+        forgets=[gate.forget_expired],
+        clock=clock,
+    )
+
+
+def create_app(service: Service) -> Litestar:
+    """Make the pages."""
+    return public_app(service, [*ROUTES, *brand_routes(Account), *service.provided["gate"].routes()], folder=FOLDER)

@@ -1,0 +1,138 @@
+"""What the portal does when something happened elsewhere. Each function runs in one transaction, once for each event.
+
+Topics give no order between each other, so all of these commute: a ticket's newest version wins, and a message is
+added once for its id. Each locks its ticket first, so nobody else adds to the same conversation meanwhile.
+"""
+
+from datetime import datetime
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.portal import queries
+from services.portal.link import TicketLinks
+from services.portal.tables import Account
+from services.portal.ticket import DESCRIPTION, Message, Ticket
+from shared.chassis.kafka import EventRouter
+from shared.chassis.outbox import emit
+from shared.chassis.telemetry import NOTES_DROPPED
+from shared.contracts import (
+    AccountUpdated,
+    ReplyPublished,
+    ReplyReceived,
+    ReplySent,
+    TicketCreated,
+    TicketResolved,
+    TicketUpdated,
+)
+from shared.contracts.ticket import TicketEvent
+from shared.public_pages.branding import account_of, keep_account
+
+events = EventRouter()
+
+
+@events.on(AccountUpdated, awaited=True)
+async def keep_brand(updated: AccountUpdated, session: AsyncSession, now: datetime) -> None:
+    """Remember how an account looks."""
+    await keep_account(Account, updated, session, now)
+
+
+@events.on(TicketCreated)
+async def begin_conversation(
+    created: TicketCreated, session: AsyncSession, now: datetime, *, links: TicketLinks
+) -> None:
+    """Show a new ticket, with what its requester wrote first."""
+    ticket = await _ticket(created, session, now, links)
+    if created.description.strip():
+        told = created.ticket
+        await _add(ticket.was_asked(DESCRIPTION, created.description, told.requester, told.created_at), session)
+
+
+@events.on(TicketUpdated)
+async def keep_ticket(updated: TicketUpdated, session: AsyncSession, now: datetime, *, links: TicketLinks) -> None:
+    """Remember what changed."""
+    await _ticket(updated, session, now, links)
+
+
+@events.on(TicketResolved)
+async def show_resolution(
+    resolved: TicketResolved, session: AsyncSession, now: datetime, *, links: TicketLinks
+) -> None:
+    """Say in the conversation that the ticket was resolved, and by whom."""
+    ticket = await _ticket(resolved, session, now, links)
+    await _add(ticket.was_resolved(resolved), session)
+
+
+@events.on(ReplySent)
+async def publish_reply(sent: ReplySent, session: AsyncSession, now: datetime, *, links: TicketLinks) -> None:
+    """Show an agent's public reply and have it mailed, once for each reply. Everything else is an internal note."""
+    if sent.visibility != "public":
+        # Before anything can fail: a record that does not get through is kept among the dead letters, body and all.
+        NOTES_DROPPED.inc()
+        return
+    ticket = await _ticket(sent, session, now, links)
+    message = ticket.was_told(sent)
+    if not await _add(message, session):
+        return
+    (current, *_) = await session.scalars(queries.links_of(ticket.account_id, ticket.ticket_id))
+    link = links.for_mail(current, ticket, now)
+    session.add(link)
+    emit(
+        session,
+        ReplyPublished(
+            account_id=ticket.account_id,
+            ticket=ticket.known,
+            reply_id=sent.reply_id,
+            author_name=message.author_name,
+            body=message.body,
+            link=links.url(link),
+            published_at=sent.sent_at,
+        ),
+    )
+
+
+@events.on(ReplyReceived)
+async def show_reply_from_elsewhere(
+    received: ReplyReceived, session: AsyncSession, now: datetime, *, links: TicketLinks
+) -> None:
+    """Show what the requester wrote by email or chat. What they wrote here comes back, too, and is there already."""
+    ticket = await _ticket(received, session, now, links)
+    requester = received.ticket.requester
+    await _add(ticket.was_asked(received.reply_id, received.body, requester, received.received_at), session)
+
+
+async def _ticket(event: TicketEvent, session: AsyncSession, now: datetime, links: TicketLinks) -> Ticket:
+    """Get the event's ticket, locked until the commit, with the newest of what is known. Makes it when first seen."""
+    await account_of(Account, event.account_id, session)
+    told = event.ticket
+    query = queries.ticket_of(event.account_id, told.ticket_id)
+    ticket = await session.scalar(query)
+    if ticket is None:
+        first = await session.scalar(
+            insert(Ticket)
+            .values(
+                account_id=event.account_id,
+                ticket_id=told.ticket_id,
+                version=told.version,
+                snapshot=told,
+                reopened_version=0,
+            )
+            # Another topic's event of the same ticket may be first at this very moment; this waits for its commit.
+            .on_conflict_do_nothing()
+            .returning(Ticket.ticket_id)
+        )
+        ticket = (await session.scalars(query)).one()
+        if first:
+            session.add(links.first(ticket, now))
+    ticket.learn(told)
+    return ticket
+
+
+async def _add(message: Message, session: AsyncSession) -> bool:
+    """Put a message into its conversation. False when it is there already."""
+    key = (message.account_id, message.ticket_id, message.kind, message.message_id)
+    if await session.get(Message, key):
+        return False
+    session.add(message)
+    await session.flush()
+    return True

@@ -1,0 +1,46 @@
+"""SELECTs with names."""
+
+from datetime import datetime
+
+from sqlalchemy import Select, select
+
+from services.portal.link import AccessLink
+from services.portal.ticket import Message, Ticket
+from shared.public_pages.access_links import digest
+
+
+def ticket_behind(token: str, now: datetime) -> Select[Ticket]:
+    """Find the ticket a link opens; none when the link is unknown, expired or revoked."""
+    return (
+        select(Ticket)
+        .join(
+            AccessLink,
+            (AccessLink.account_id == Ticket.account_id) & (AccessLink.ticket_id == Ticket.ticket_id),
+        )
+        .where(
+            AccessLink.digest == digest(token),
+            AccessLink.expires_at > now,
+            AccessLink.revoked_at.is_(None),
+        )
+    )
+
+
+def ticket_of(account_id: str, ticket_id: str) -> Select[Ticket]:
+    """Find a ticket, locked."""
+    return select(Ticket).filter_by(account_id=account_id, ticket_id=ticket_id).with_for_update()
+
+
+def links_of(account_id: str, ticket_id: str) -> Select[AccessLink]:
+    """Find a ticket's links, the current one first."""
+    return (
+        select(AccessLink).filter_by(account_id=account_id, ticket_id=ticket_id).order_by(AccessLink.generation.desc())
+    )
+
+
+def conversation_of(ticket: Ticket) -> Select[Message]:
+    """Find a ticket's messages, oldest first."""
+    return (
+        select(Message)
+        .filter_by(account_id=ticket.account_id, ticket_id=ticket.ticket_id)
+        .order_by(Message.sent_at, Message.message_id, Message.kind)
+    )

@@ -1,0 +1,187 @@
+"""The ticket and its conversation, and when a reply reopens it. Rules only; sees no session, is told what time it is.
+
+Two facts decide what a ticket's status is: the newest snapshot the help desk told, and the version at which a reply
+here reopened it last. Both only ever grow, so whatever order events come in, they end in the same status.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import BigInteger, CheckConstraint, Text
+from sqlalchemy.orm import Mapped, mapped_column
+from uuid_utils.compat import uuid7
+
+from services.portal.tables import Table
+from shared import contracts
+from shared.chassis.database import Json, Timestamp
+from shared.contracts.ticket import Status
+from shared.public_pages.forms import plain_text
+
+MAX_REPLY_LENGTH = 20_000
+"""Characters."""
+
+DESCRIPTION = "description"
+"""Message id of what the requester wrote when they asked for help; the help desk gives it none."""
+
+Kind = Literal["agent", "requester", "system"]
+Happening = Literal["resolved", "reopened"]
+
+
+class Message(Table):
+    """One entry of a conversation: what an agent or the requester wrote, or what happened to the ticket.
+
+    `happening` and, for a reopening, `previous_status` say what a system message is about; its `author_name` is who
+    did it, empty when a rule of the help desk did. Agents' and requesters' ids are told apart by `kind`.
+    """
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        CheckConstraint("kind IN ('agent', 'requester', 'system')", name="kind_is_known"),
+        CheckConstraint(
+            "(kind = 'system') = (happening IS NOT NULL) AND (kind <> 'system' OR body = '')", name="kind_has_its_facts"
+        ),
+        CheckConstraint(
+            "(coalesce(happening, '') = 'reopened') = (previous_status IS NOT NULL)",
+            name="reopening_knows_what_it_undid",
+        ),
+    )
+
+    account_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    ticket_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[Kind] = mapped_column(Text, primary_key=True)
+    message_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    author_name: Mapped[str] = mapped_column(Text)
+    body: Mapped[str] = mapped_column(Text, default="")
+    happening: Mapped[Happening | None] = mapped_column(Text)
+    previous_status: Mapped[Status | None] = mapped_column(Text)
+    sent_at: Mapped[Timestamp]
+
+
+class Ticket(Table):
+    """A ticket as the help desk told it last, and at which version a reply here reopened it; 0 for never."""
+
+    __tablename__ = "tickets"
+
+    account_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    ticket_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+    snapshot: Mapped[contracts.Ticket] = mapped_column(Json(contracts.Ticket))
+    reopened_version: Mapped[int] = mapped_column(BigInteger, default=0)
+
+    def learn(self, told: contracts.Ticket) -> None:
+        """Take what an event tells of the ticket, unless something newer is known."""
+        if told.version > self.version:
+            self.version = told.version
+            self.snapshot = told
+
+    @property
+    def status(self) -> Status:
+        """The status to show: a reopening holds until the help desk tells a later version of the ticket."""
+        known = self.snapshot.status
+        return "open" if _is_reopened_by_a_reply(known) and self.reopened_version >= self.version else known
+
+    @property
+    def takes_replies(self) -> bool:
+        """Closed tickets take none."""
+        return self.status != "closed"
+
+    @property
+    def known(self) -> contracts.Ticket:
+        """The newest snapshot, with the status that is shown."""
+        return replace(self.snapshot, status=self.status)
+
+    def was_told(self, reply: contracts.ReplySent) -> Message:
+        """An agent's public reply, as an entry of the conversation."""
+        return self._message("agent", reply.reply_id, reply.author.name, reply.sent_at, body=plain_text(reply.body))
+
+    def was_asked(self, message_id: str, body: str, by: contracts.Requester, at: datetime) -> Message:
+        """Something the requester wrote, as an entry of the conversation."""
+        return self._message("requester", message_id, by.name, at, body=plain_text(body))
+
+    def was_resolved(self, resolved: contracts.TicketResolved) -> Message:
+        """A resolution, as an entry of the conversation: one for each version that is one."""
+        name = resolved.resolved_by.name if resolved.resolved_by else ""
+        return self._message(
+            "system", f"resolved/{resolved.ticket.version}", name, resolved.resolved_at, happening="resolved"
+        )
+
+    def take_reply(self, body: str, now: datetime) -> tuple[list[Message], list[contracts.Event]]:
+        """Take the requester's reply: what it adds to the conversation, and what there is to tell.
+
+        Pending or resolved becomes open, which a system message says.
+        """
+        assert self.takes_replies
+        previous_status = self.status
+        reply_id = str(uuid7())
+        requester = self.snapshot.requester
+        messages = [self.was_asked(reply_id, body, requester, now)]
+        reopened = _is_reopened_by_a_reply(previous_status)
+        if reopened:
+            self.reopened_version = self.version
+            messages.append(
+                self._message(
+                    "system",
+                    f"reopened/{reply_id}",
+                    requester.name,
+                    now,
+                    happening="reopened",
+                    previous_status=previous_status,
+                )
+            )
+        told: list[contracts.Event] = [
+            contracts.ReplyReceived(
+                account_id=self.account_id,
+                ticket=self.known,
+                reply_id=reply_id,
+                body=body,
+                received_at=now,
+                reopened=reopened,
+            )
+        ]
+        if reopened:
+            told.append(
+                contracts.TicketReopened(
+                    account_id=self.account_id,
+                    ticket=self.known,
+                    reply_id=reply_id,
+                    body=body,
+                    previous_status=previous_status,
+                    reopened_at=now,
+                )
+            )
+        return messages, told
+
+    def _message(
+        self,
+        kind: Kind,
+        message_id: str,
+        author_name: str,
+        sent_at: datetime,
+        *,
+        body: str = "",
+        happening: Happening | None = None,
+        previous_status: Status | None = None,
+    ) -> Message:
+        return Message(
+            account_id=self.account_id,
+            ticket_id=self.ticket_id,
+            kind=kind,
+            message_id=message_id,
+            author_name=author_name,
+            body=body,
+            happening=happening,
+            previous_status=previous_status,
+            sent_at=sent_at,
+        )
+
+
+def _is_reopened_by_a_reply(status: Status) -> bool:
+    return status in {"pending", "resolved"}
+
+
+def reopened_by_last_reply(messages: Sequence[Message]) -> bool:
+    """Tell whether the requester's last reply in a conversation, oldest first, reopened the ticket."""
+    replies = [message.message_id for message in messages if message.kind == "requester"]
+    return bool(replies) and any(message.message_id == f"reopened/{replies[-1]}" for message in messages)
