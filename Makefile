@@ -34,6 +34,7 @@ sandbox-reset: $(VENV)/.sandbox-ready ## Delete the sandbox's data
 
 test: $(VENV)/.test-ready ## Run all tests on real Kafka, PostgreSQL and Chromium
 	@$(BIN)/python -m deploy.assets
+	@$(BIN)/python -m deploy.browser
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.test-ready ## Lint, types and the import rules
