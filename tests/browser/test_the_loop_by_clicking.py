@@ -1,5 +1,6 @@
 """The whole loop in a real browser on real Kafka: from the agent's reply to the rating in the CSAT tab, by clicking."""
 
+import json
 import os
 import re
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
 from deploy.kafka.native import NativeKafka
 from deploy.postgres.embedded import PostgresServer
+from shared.public_pages.captcha import CodeToRead
 from tests.sandbox.sandbox import Sandbox
 
 FLAGS = [
@@ -124,3 +126,47 @@ async def test_from_the_agents_reply_to_the_rating_in_the_csat_tab(sandbox: Sand
     report = await opened.value
     await expect(report.get_by_text("Patient and kind, clicked through")).to_be_visible()
     await photograph(report, "7-csat")
+
+
+@pytest.mark.timeout(120)
+async def test_without_scripts_a_reply_and_a_rating_go_through_with_the_code_to_read(
+    sandbox: Sandbox, chromium_path: Path
+) -> None:
+    """The same pages, and six digits instead of the widget. The test knows the key, where people look or listen."""
+    expect.set_options(timeout=PATIENCE_MS)
+    keys = json.loads((sandbox.folder / "secrets.json").read_text())
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
+        context = await browser.new_context(java_script_enabled=False, viewport={"width": 360, "height": 740})
+        context.set_default_timeout(PATIENCE_MS)
+        page = await context.new_page()
+
+        await page.goto(await _link(page, sandbox, "/tickets/1002", "Open the portal"))
+        await page.get_by_role("textbox").first.fill("I am 1.84 m tall.")
+        await _read_code(page, keys["portal"])
+        await photograph(page, "8-portal-without-scripts")
+        await page.get_by_label("The six digits").press("Enter")
+        await expect(page.get_by_text("I am 1.84 m tall.")).to_be_visible()
+
+        await page.goto(await _link(page, sandbox, "/tickets/1003", "Open the survey"))
+        await page.get_by_role("radio", name=re.compile("2 of 5")).check()
+        await _read_code(page, keys["surveys"])
+        await photograph(page, "9-survey-without-scripts")
+        await page.get_by_label("The six digits").press("Enter")
+        await expect(page.get_by_role("heading", name="Thank you!")).to_be_visible()
+        await browser.close()
+
+
+async def _link(page: Page, sandbox: Sandbox, ticket: str, name: str) -> str:
+    """Find a link of the ticket's emails on the desk."""
+    await page.goto(f"{sandbox.url}{ticket}")
+    link = await page.get_by_role("link", name=name).first.get_attribute("href")
+    assert link
+    return link
+
+
+async def _read_code(page: Page, key: str) -> None:
+    """Type what the picture shows."""
+    challenge = await page.locator('input[name="captcha_challenge"]').get_attribute("value")
+    assert challenge
+    await page.get_by_label("The six digits").fill(CodeToRead(key).code(challenge))

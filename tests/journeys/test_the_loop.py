@@ -39,6 +39,10 @@ async def test_a_resolved_ticket_becomes_a_score(product: Product, help_desk: He
     assert (await product.summary(key))["satisfaction"]["average"] == 4.0
     assert len(product.emails_to(case.assignee.email)) == len(product.emails_to(case.watcher.email)) == 1
 
+    for token in (link.rpartition("/")[2], survey.rpartition("/")[2]):
+        assert not [name for name in SERVICES if token in product.log(name)]
+    assert not [name for name in SERVICES if "It broke again!" in product.log(name)]
+
 
 @pytest.mark.parametrize("victim", SERVICES)
 async def test_a_service_killed_in_the_middle_of_the_loop_takes_it_up_again(
