@@ -139,6 +139,7 @@ class Supervisor:
             for name, process in list(self._processes.items()):
                 if not process.running:
                     print(f"  ! {name} ended; starting it again (see .sandbox/logs/{name}.log)", flush=True)
+                    await asyncio.to_thread(process.stop, signal.SIGTERM)  # it ended; its watcher has not
                     self._start_program(name)
 
     async def _stop_programs(self) -> None:

@@ -73,6 +73,7 @@ class Skipped(Struct, frozen=True):
 
     disabled: Annotated[int, Meta(ge=0, description="The account asks nobody.")] = 0
     no_address: Annotated[int, Meta(ge=0, description="The requester cannot be reached.")] = 0
+    too_old: Annotated[int, Meta(ge=0, description="Heard of when the survey would have been over.")] = 0
 
 
 class Summary(Struct, frozen=True, kw_only=True):

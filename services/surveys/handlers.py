@@ -4,7 +4,7 @@ Topics give no order between each other, so all of these commute. What a ticket'
 number, the highest version through which they are undone; every event can only raise it.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
@@ -48,7 +48,7 @@ async def invite_requester(
     )
     if await session.scalar(queries.survey_of(resolved.account_id, ticket.ticket_id, ticket.version)):
         return
-    if reason := _objection(resolved, account):
+    if reason := _objection(resolved, account, now):
         await _skip(resolved, reason, session, now)
         return
     survey = Survey.open(resolved, account, links, now)
@@ -76,9 +76,12 @@ async def withdraw_survey_of_active_ticket(updated: TicketUpdated, session: Asyn
         await _undo_resolutions(session, updated.account_id, ticket.ticket_id, through=ticket.version - 1, now=now)
 
 
-def _objection(resolved: TicketResolved, account: Account) -> str | None:
+def _objection(resolved: TicketResolved, account: Account, now: datetime) -> str | None:
     if not account.surveys_enabled:
         return "disabled"
+    # A new installation hears the help desk's whole history; nobody wants to be asked about last year.
+    if now - resolved.resolved_at >= timedelta(days=account.survey_expires_after_days):
+        return "too_old"
     if not resolved.ticket.requester.email:
         return "no_address"
     return None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from litestar import Request, Response, get, post
+from litestar import HttpMethod, Request, Response, get, post, route
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
@@ -23,7 +23,7 @@ from shared.public_pages.pages import Problem, page
 MEANINGS = ((1, "Very bad"), (2, "Bad"), (3, "Okay"), (4, "Good"), (5, "Very good"))
 
 
-@get("/s/{token:str}")
+@route("/s/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
 async def show_survey(
     token: FromPath[str], request: Request, state: State, session: NamedDependency[AsyncSession]
 ) -> Template:
@@ -54,9 +54,11 @@ async def receive_rating(
     now = state.clock()
     if honeypot.is_caught(form):
         return _see_other(f"/s/{token}/thanks")
+    typed = {"score": form.get("score", ""), "comment": plain_text(form.get("comment", ""))}
+    if typed == {"score": str(survey.score), "comment": survey.comment}:
+        return _see_other(f"/s/{token}/thanks")  # the same answer again, as by a double click
     if survey.state_at(now) != "pending":
         return _see_other(f"/s/{token}")
-    typed = {"score": form.get("score", ""), "comment": plain_text(form.get("comment", ""))}
     problems = _problems(typed)
     if not problems:
         try:

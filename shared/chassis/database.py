@@ -82,17 +82,18 @@ async def transaction(state: State) -> AsyncIterator[AsyncSession]:
         yield session
 
 
-# PostgreSQL's error classes that say nothing about the statement: connection (08), transaction rollback such as a
-# deadlock (40), resources (53), lock not available (55P03), operator intervention (57), system error (58).
-# Source: PostgreSQL documentation, appendix A.
-_PASSING = ("08", "40", "53", "55P03", "57", "58")
+# PostgreSQL's error classes that say nothing about the record. What passes: connection (08), read-only (25006),
+# transaction rollback such as a deadlock (40), resources (53), lock not available (55P03), operator intervention (57),
+# system error (58). What a deployment got wrong and a migration or a grant puts right: authorization (28), no such
+# database (3D), no such table or column, no privilege (42). Source: PostgreSQL documentation, appendix A.
+_NOT_THE_RECORDS = ("08", "25006", "28", "3D", "40", "42", "53", "55P03", "57", "58")
 
 
 def is_outage(error: BaseException) -> bool:
-    """Tell a failure of the machinery, which passes, from one of the record or the code, which stays."""
+    """Tell a failure of the machinery, for which records wait, from one of a record's own."""
     if isinstance(error, DBAPIError):
         if error.connection_invalidated or isinstance(error, InterfaceError):
             return True
         state = getattr(error.orig, "sqlstate", None)
-        return state.startswith(_PASSING) if state else isinstance(error, OperationalError)
+        return state.startswith(_NOT_THE_RECORDS) if state else isinstance(error, OperationalError)
     return isinstance(error, PoolTimeoutError | TimeoutError | OSError)

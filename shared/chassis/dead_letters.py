@@ -70,7 +70,7 @@ async def bury(
             key=record.key,
             value=record.value if with_value else None,
             stored_headers=_storable(record.headers),
-            reason=reason[:MAX_REASON_LENGTH],
+            reason=reason.replace("\0", "")[:MAX_REASON_LENGTH],
             attempts=attempts,
             awaits=awaits,
         )

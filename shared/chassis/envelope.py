@@ -3,10 +3,11 @@
 Source: CloudEvents specification 1.0.2, Kafka protocol binding 1.0.2, section 3.2.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -15,6 +16,9 @@ from shared.contracts.event import MAX_ID_LENGTH, Event
 E = TypeVar("E", bound=Event)
 
 Headers = Sequence[tuple[str, bytes | None]]
+
+
+_QUOTED_CHOICE = re.compile(r"^(Invalid enum value) .*?( - at `[^`]*`)?$", re.DOTALL)
 
 
 class Record(Protocol):
@@ -81,13 +85,30 @@ def read(record: Record, expected: type[E]) -> Envelope[E]:
     if record.value is None:
         raise Unreadable("the record has no value")
     try:
-        event = msgspec.json.decode(record.value, type=expected)
+        event = _decode(record.value, expected)
     except msgspec.ValidationError as invalid:
-        # Names the field and the expected type, not the value.
-        raise Unreadable(str(invalid)) from None
+        # Names the field and the expected type; of a choice it quotes the value, which is nobody's business.
+        raise Unreadable(_QUOTED_CHOICE.sub(r"\1\2", str(invalid))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as invalid:
         raise Unreadable(f"the value is not JSON: {invalid}") from None
     return Envelope(headers["ce_source"], headers["ce_id"], event)
+
+
+def _decode(value: bytes, expected: type[E]) -> E:
+    """Decode JSON without its NULs: text from mail programs may hold them, and no PostgreSQL text can."""
+    if b"\\u0000" not in value:
+        return msgspec.json.decode(value, type=expected)
+    return msgspec.convert(_without_nul(msgspec.json.decode(value)), expected)
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, list):
+        return [_without_nul(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _without_nul(item) for name, item in value.items()}
+    return value
 
 
 def _text(name: str, value: bytes | None) -> str:

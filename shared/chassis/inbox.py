@@ -156,9 +156,9 @@ class Consumer(Generic[E]):
             if name in fresh:
                 fresh.discard(name)
                 await self._handler(envelope.event, session, now, **self._provided)
-                telemetry.EVENTS_TAKEN.labels(self.event_type.topic, "applied").inc()
+                self._count("applied", session)
             else:
-                telemetry.EVENTS_TAKEN.labels(self.event_type.topic, "repeated").inc()
+                self._count("repeated", session)
         if self._run_waiting:
             await self._run_waiting(session, keys)
 
@@ -186,7 +186,7 @@ class Consumer(Generic[E]):
     ) -> None:
         with_value = not (unreadable and self.event_type.confidential)
         await bury(session, record, reason, attempts=attempts, awaits=awaits, with_value=with_value)
-        telemetry.EVENTS_TAKEN.labels(self.event_type.topic, "parked" if awaits else "dead").inc()
+        self._count("parked" if awaits else "dead", session)
         log.warning(
             "record parked" if awaits else "record buried",
             topic=record.topic,
@@ -194,6 +194,9 @@ class Consumer(Generic[E]):
             offset=record.offset,
             reason=reason,
         )
+
+    def _count(self, outcome: str, session: AsyncSession) -> None:
+        telemetry.count_when_committed(telemetry.EVENTS_TAKEN.labels(self.event_type.topic, outcome), session)
 
     async def run_letter(self, session: AsyncSession, letter: DeadLetter) -> None:
         """Give a dead letter its effect inside `session`'s transaction and remove it. Raises when it fails again."""

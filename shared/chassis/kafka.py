@@ -6,6 +6,7 @@ that cannot fail. tests/chassis/test_kafka.py asserts it of every subscriber.
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
@@ -115,7 +116,8 @@ def connect(bootstrap_servers: str, *, service: str) -> KafkaBroker:
         allow_auto_create_topics=False,
         consumer_only=True,
         graceful_timeout=15.0,
-        logger=None,
+        logger=logging.getLogger("closeloop.kafka"),
+        log_level=logging.DEBUG,
     )
 
 
@@ -151,6 +153,7 @@ def _subscribe(broker: KafkaBroker, topic: str, consumer: Consumer, *, service: 
         batch_timeout_ms=BATCH_TIMEOUT_MS,
         ack_policy=AckPolicy.MANUAL,
         auto_offset_reset="earliest",
+        isolation_level="read_committed",  # what a publisher's transaction took back did not happen
         session_timeout_ms=session_timeout_ms,
         heartbeat_interval_ms=max(session_timeout_ms // 10, 200),
         no_reply=True,

@@ -132,8 +132,14 @@ async def keep_going(name: str, work: Callable[[], Awaitable[None]]) -> None:
             await work()
         except Exception as failure:
             # Cleaning up after a cancellation may fail, too, and that failure then stands in the cancellation's place.
-            task = asyncio.current_task()
-            if task and task.cancelling():
+            if _is_cancelled():
                 raise
             log.warning("will try again", work=name, reason=f"{type(failure).__name__}: {failure}")
+        if _is_cancelled():  # a library took the cancellation for its own
+            return
         await asyncio.sleep(RETRY_SECONDS)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

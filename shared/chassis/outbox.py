@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Text, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -93,26 +94,34 @@ class Relay:
                 await connection.invalidate()
 
     async def _publish_oldest(self, connection: AsyncConnection, producer: AIOKafkaProducer) -> int:
+        """Publish a batch and delete what the broker has. Raises when it refused any, and then has deleted the rest."""
         rows = (await connection.execute(_OLDEST)).all()
         if not rows:
             return 0
-        sent = [
-            await producer.send(
-                row.topic,
-                key=row.key.encode(),
-                value=row.payload,
-                headers=envelope.headers_of(
-                    event_id=str(row.event_id),
-                    event_type=row.topic,
-                    source=f"closeloop/{self._service}",
-                    subject=row.key,
-                    time=row.created_at,
-                ),
+        sent: dict[int, asyncio.Future] = {}
+        refused: dict[str, Exception] = {}
+        for row in rows:
+            if row.topic in refused:
+                continue  # behind the refused one, in order
+            headers = envelope.headers_of(
+                event_id=str(row.event_id),
+                event_type=row.topic,
+                source=f"closeloop/{self._service}",
+                subject=row.key,
+                time=row.created_at,
             )
-            for row in rows
-        ]
-        await asyncio.gather(*sent)
-        await connection.execute(delete(OutboxMessage).where(OutboxMessage.id.in_([row.id for row in rows])))
+            try:
+                sent[row.id] = await producer.send(row.topic, row.payload, key=row.key.encode(), headers=headers)
+            except KafkaError as refusal:
+                refused[row.topic] = refusal
+        outcomes = await asyncio.gather(*sent.values(), return_exceptions=True)
+        published = [id_ for id_, outcome in zip(sent, outcomes, strict=True) if not isinstance(outcome, BaseException)]
+        await connection.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(published)))
+        for topic, refusal in refused.items():
+            raise RuntimeError(f"{topic} was not published") from refusal
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
         return len(rows)
 
 
@@ -135,3 +144,9 @@ async def _within(seconds: float, ending: Awaitable[None]) -> None:
         await asyncio.wait_for(ending, seconds)
     except Exception as failure:  # noqa: BLE001 - we are leaving; the next producer starts fresh
         log.warning("producer did not stop cleanly", reason=f"{type(failure).__name__}: {failure}")
+
+
+async def oldest_age_seconds(session: AsyncSession) -> float:
+    """How long the oldest event has waited to be published; 0 when none does."""
+    oldest = select(func.extract("epoch", func.clock_timestamp() - func.min(OutboxMessage.created_at)))
+    return float(await session.scalar(oldest) or 0.0)

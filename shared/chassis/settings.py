@@ -8,11 +8,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def _async_driver(url: str) -> str:
-    """Accept the URL as every PostgreSQL tool writes it; SQLAlchemy wants its driver named."""
+    """Accept the URL as every PostgreSQL tool writes it; asyncpg has another word for `sslmode`."""
     scheme, separator, rest = url.partition("://")
     if scheme not in {"postgres", "postgresql", "postgresql+asyncpg"} or not separator:
         raise ValueError("must look like postgresql://user:password@host:5432/database")
-    return f"postgresql+asyncpg://{rest}"
+    return f"postgresql+asyncpg://{rest.replace('sslmode=', 'ssl=')}"
 
 
 def _without_slash(url: str) -> str:

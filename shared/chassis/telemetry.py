@@ -5,6 +5,8 @@ import sys
 
 import structlog
 from prometheus_client import Counter, Gauge
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncSession
 
 EVENTS_TAKEN = Counter(
     "closeloop_events_taken_total",
@@ -22,6 +24,11 @@ NOTES_DROPPED = Counter(
 )
 
 
+def count_when_committed(counter: Counter, session: AsyncSession) -> None:
+    """Count one when the session's transaction commits, and nothing when it does not: it will be tried again."""
+    event.listen(session.sync_session, "after_commit", lambda _: counter.inc(), once=True)
+
+
 def log_as_json(service: str, level: str) -> None:
     """Write one JSON object a line on standard error; libraries' own logging included."""
     shared = [
@@ -29,7 +36,7 @@ def log_as_json(service: str, level: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        lambda _, __, event: {"service": service, **event},
+        lambda _, __, entry: {"service": service, **entry},
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -51,6 +58,7 @@ def log_as_json(service: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # Kafka clients log each retry while a broker is down; we say once ourselves what we wait for.
-    for noisy in ("aiokafka", "faststream", "alembic", "uvicorn", "mail"):
-        logging.getLogger(noisy).setLevel(max(logging.ERROR, root.level))
+    # A broker that is down is logged by each client many times a second; /health/ready says it, and so do we, once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    for chatty in ("faststream", "alembic", "uvicorn", "mail"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)

@@ -7,9 +7,14 @@ from typing import Any, ClassVar
 MAX_ID_LENGTH = 128
 """Characters. Ids are opaque strings of the publisher's; they are compared, never taken apart."""
 
+FIRST_YEAR, LAST_YEAR = 1971, 9998
+
 
 def check_facts(facts: Any) -> None:
-    """Refuse what a type cannot say: an id that is empty, too long or unprintable, a time without a zone.
+    """Refuse what a type cannot say: an id that is empty, too long or unprintable, a time nobody can mean.
+
+    That is one without a zone, or in a year that no calendar of ours reaches: a forgotten time is the year 1 in many
+    languages.
 
     Called by each contract's `__post_init__`. Raises ValueError.
     """
@@ -17,6 +22,8 @@ def check_facts(facts: Any) -> None:
         value = getattr(facts, field.name)
         if isinstance(value, datetime) and value.tzinfo is None:
             raise ValueError(f"{field.name} has no UTC offset")
+        if isinstance(value, datetime) and not FIRST_YEAR <= value.year <= LAST_YEAR:
+            raise ValueError(f"{field.name} is not between the years {FIRST_YEAR} and {LAST_YEAR}")
         if isinstance(value, str) and field.name.endswith("_id"):
             if not 0 < len(value) <= MAX_ID_LENGTH:
                 raise ValueError(f"{field.name} must have 1 to {MAX_ID_LENGTH} characters")

@@ -97,5 +97,5 @@ class SurveySkipped(TicketEvent):
 
     topic: ClassVar[str] = "survey.skipped"
 
-    reason: Literal["disabled", "no_address"]
+    reason: Literal["disabled", "no_address", "too_old"]
     skipped_at: datetime

@@ -127,6 +127,8 @@ def brand_routes(table: type[BrandedAccount]) -> list:
     @get("/brand/{digest:str}/logo")
     async def show_logo(digest: FromPath[str], state: State) -> Response[bytes]:
         """Serve a logo. Its address is its content, so it can be kept for ever."""
+        if not set(digest) <= set("0123456789abcdef"):
+            raise NotFoundException
         async with state.sessions() as session:
             logo = (
                 await session.execute(

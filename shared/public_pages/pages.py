@@ -13,7 +13,7 @@ import structlog
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 from linkify_it import LinkifyIt
 from litestar import Litestar, MediaType, Request, Response
-from litestar.datastructures import MutableScopeHeaders
+from litestar.datastructures import MutableScopeHeaders, State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.plugins.jinja import JinjaTemplateEngine
@@ -75,6 +75,7 @@ def public_app(service: Service, routes: Sequence[Any], *, folder: Path, **own: 
 
     `own` are arguments of Litestar's that differ in this service.
     """
+    environment = templates(folder)
     static: list[PathType] = [folder / "static", HERE / "static"]
     settings: dict[str, Any] = {"exception_handlers": {Exception: explain}, "openapi_config": None, **own}
     return Litestar(
@@ -84,8 +85,8 @@ def public_app(service: Service, routes: Sequence[Any], *, folder: Path, **own: 
             create_static_files_router("/static", static, cache_control=None, name="static", include_in_schema=False),
         ],
         dependencies={"session": Provide(transaction)},
-        template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(templates(folder))),
-        state=service.state,
+        template_config=TemplateConfig(instance=JinjaTemplateEngine.from_environment(environment)),
+        state=State({**service.state, "asset": environment.globals["asset"]}),
         lifespan=[service.running],
         before_send=[add_headers],
         request_max_body_size=MAX_BODY_BYTES,
@@ -162,10 +163,19 @@ async def add_headers(message: Message, scope: Scope) -> None:
     headers = MutableScopeHeaders.from_message(message)
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
-    if scope["path"].startswith("/static/") and scope.get("query_string"):
+    if message["status"] == 200 and _is_current_asset(scope):
         headers.setdefault("Cache-Control", "public, max-age=31536000, immutable")
     else:
         headers.setdefault("Cache-Control", "no-store")
+
+
+def _is_current_asset(scope: Scope) -> bool:
+    """Tell whether this is a static file under its content's hash: a page of another release asks for another."""
+    path = scope["path"]
+    if not path.startswith("/static/"):
+        return False
+    address = scope["litestar_app"].state.asset(path.removeprefix("/static/"))
+    return address == f"{path}?{scope['query_string'].decode('latin-1')}"
 
 
 EXPLANATIONS = {

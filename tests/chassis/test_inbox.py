@@ -5,8 +5,10 @@ import dataclasses
 from datetime import timedelta
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from shared.chassis import telemetry
 from shared.chassis.dead_letters import DeadLetter
 from shared.chassis.inbox import InboxMessage, forget_old_messages
 from shared.chassis.outbox import OutboxMessage
@@ -115,6 +117,7 @@ def with_header(name: str, value: bytes | None) -> list[tuple[str, bytes | None]
         ({"value": GOOD.value.replace(b'"status":"open"', b'"status":"asleep"')}, "Invalid enum value"),
         ({"value": GOOD.value.replace(b'"account_id":"acme"', b'"account_id":""')}, "account_id must have"),
         ({"value": GOOD.value.replace(b"00Z", b"00")}, "has no UTC offset"),
+        ({"value": GOOD.value.replace(b"2026-03-02", b"0001-01-01")}, "is not between the years"),
         ({"headers": []}, "header ce_specversion is missing"),
         ({"headers": with_header("ce_id", None)}, "header ce_id has no value"),
         ({"headers": with_header("ce_id", b"\xff\xfe")}, "header ce_id is not UTF-8"),
@@ -137,6 +140,49 @@ async def test_a_record_that_is_no_event_is_buried_and_its_batch_is_not(
     assert sorted(heard.what for heard in await counting.rows(Heard)) == ["after", "before"]
     letter = await counting.row(DeadLetter)
     assert (letter.value, list(letter.headers)) == (bad.value, [tuple(header) for header in bad.headers])
+
+
+async def test_a_reason_does_not_quote_the_payload(counting: Stage) -> None:
+    """Reasons are logged and shown."""
+    await counting.hears(
+        dataclasses.replace(update("bad"), value=GOOD.value.replace(b'"status":"open"', b'"status":"it\'s a secret"'))
+    )
+
+    (told,) = await counting.dead_letters()
+    assert "secret" not in told
+
+
+async def test_a_nul_in_a_text_is_dropped(counting: Stage) -> None:
+    """Text from mail programs may hold them, and no database takes them."""
+    await counting.hears(update("nu\0l \\u0000"))
+
+    assert (await counting.row(Heard)).what == "nul \\u0000"
+
+
+async def test_a_missing_table_or_grant_buries_nothing(counting: Stage) -> None:
+    """A deployment that forgot to migrate must not empty its topics into the dead letters."""
+    async with counting.service.sessions.begin() as session:
+        await session.execute(text("ALTER TABLE heard RENAME TO elsewhere"))
+    try:
+        with pytest.raises(ProgrammingError):
+            await counting.hears(update("a"))
+        assert await counting.count(DeadLetter) == 0
+    finally:
+        async with counting.service.sessions.begin() as session:
+            await session.execute(text("ALTER TABLE elsewhere RENAME TO heard"))
+    await counting.hears(update("a"))
+    assert await counting.count(Heard) == 1
+
+
+async def test_only_what_is_committed_is_counted(counting: Stage) -> None:
+    """A batch that is tried again record by record is counted once."""
+    applied = telemetry.EVENTS_TAKEN.labels("ticket.updated", "applied")
+    before = applied._value.get()
+    failing["bad"] = [ValueError("no")] * 99
+
+    await counting.hears(*(update("bad" if number == 5 else "good", f"T-{number}") for number in range(10)))
+
+    assert applied._value.get() - before == 9
 
 
 async def test_foreign_headers_may_hold_any_bytes(counting: Stage) -> None:

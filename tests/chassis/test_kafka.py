@@ -7,6 +7,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from faststream import AckPolicy
+from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from shared.chassis.dead_letters import DeadLetter
 from shared.chassis.kafka import connect
@@ -31,9 +32,9 @@ def fresh_service(stage: Stage, kafka: str) -> Service:
     )
 
 
-async def publish(kafka: str, *deliveries: Delivery) -> None:
+async def publish(kafka: str, *deliveries: Delivery, compression: str | None = None) -> None:
     """Publish with a plain client."""
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all")
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", compression_type=compression)
     await producer.start()
     try:
         for delivery in deliveries:
@@ -66,6 +67,8 @@ def test_every_subscriber_commits_only_what_it_finished() -> None:
         assert subscriber.ack_policy is AckPolicy.MANUAL
         assert subscriber._connection_args["auto_offset_reset"] == "earliest"
         assert subscriber._connection_args["enable_auto_commit"] is False
+        assert subscriber._connection_args["isolation_level"] == "read_committed"
+        assert isinstance(subscriber, BatchSubscriber)  # which has one worker
         assert subscriber.group_id == f"counting.{subscriber.topic_names[0]}"
 
 
@@ -90,6 +93,17 @@ async def test_events_published_before_the_first_start_are_heard(counting: Stage
 
     assert any("ce_id is not UTF-8" in reason for reason in await counting.dead_letters())
     assert await committed(kafka, f"{service.name}.ticket.updated") == await end_of(kafka, "ticket.updated")
+
+
+async def test_records_of_every_codec_are_heard(counting: Stage, kafka: str) -> None:
+    """Publishers choose how they compress."""
+    subjects = {codec: str(uuid4()) for codec in ("gzip", "snappy", "lz4", "zstd")}
+    for codec, subject in subjects.items():
+        await publish(kafka, delivery_of(a_ticket_updated(ticket=a_ticket(subject=subject))), compression=codec)
+    service = fresh_service(counting, kafka)
+
+    async with service.running(None):
+        await heard(counting, *subjects.values())
 
 
 async def test_a_batch_that_met_an_outage_is_taken_again(counting: Stage, kafka: str) -> None:

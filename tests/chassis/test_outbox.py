@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka.errors import UnknownTopicOrPartitionError
 from sqlalchemy.exc import IntegrityError
 
 from shared.chassis.database import connect
@@ -152,3 +153,28 @@ async def test_a_relay_that_is_stopped_at_any_moment_stops(counting: Stage, kafk
     for moment in range(30):
         async with asyncio.timeout(10), relaying(counting, kafka):
             await asyncio.sleep(0.02 * moment)
+
+
+async def test_an_event_that_the_broker_refuses_holds_up_its_own_topic_only_and_repeats_nothing(
+    counting: Stage, kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands before and behind it on other topics goes out, once; the refused one stays and is told."""
+    account = f"account-{uuid4()}"
+    async with counting.service.sessions.begin() as session:
+        emit(session, an_account(account_id=account))
+        session.add(OutboxMessage(topic="no.such.topic", key=account, payload=b"{}"))
+        emit(session, an_account(account_id=account, version=2))
+    send = AIOKafkaProducer.send
+
+    async def impatient(producer: AIOKafkaProducer, topic: str, *rest: object, **named: object) -> object:
+        if topic == "no.such.topic":  # aiokafka itself says so after fifteen seconds
+            raise UnknownTopicOrPartitionError
+        return await send(producer, topic, *rest, **named)
+
+    monkeypatch.setattr(AIOKafkaProducer, "send", impatient)
+    async with relaying(counting, kafka):
+        await published(kafka, "account.updated", account, 2)
+        await asyncio.sleep(2.5)  # time for two more rounds
+
+    assert [row.topic for row in await counting.rows(OutboxMessage)] == ["no.such.topic"]
+    assert len(await published(kafka, "account.updated", account, 2)) == 2

@@ -1,5 +1,6 @@
 """One ticket of an account of its own, so that journeys share a broker and do not meet."""
 
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from shared.contracts import AccountUpdated, Agent, ReplySent, Requester, Ticket, TicketCreated, TicketResolved
@@ -39,12 +40,17 @@ class Case:
     def answered(self, version: int = 2, status: str = "open") -> ReplySent:
         """The agent's reply."""
         return a_reply_sent(
-            account_id=self.account_id, ticket=self.ticket(version, status), reply_id=f"{self.account_id}-{version}"
+            account_id=self.account_id,
+            ticket=self.ticket(version, status),
+            reply_id=f"{self.account_id}-{version}",
+            sent_at=datetime.now(UTC),
         )
 
     def resolved(self, version: int) -> TicketResolved:
         """The resolution."""
-        return a_ticket_resolved(account_id=self.account_id, ticket=self.ticket(version, "resolved"))
+        return a_ticket_resolved(
+            account_id=self.account_id, ticket=self.ticket(version, "resolved"), resolved_at=datetime.now(UTC)
+        )
 
 
 async def reply(product: Product, link: str, body: str) -> None:

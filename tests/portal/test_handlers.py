@@ -272,3 +272,12 @@ async def test_tables_and_migrations_agree(portal: Stage) -> None:
     url = portal.service.engine.url.render_as_string(hide_password=False)
 
     assert await drift(url, Table.metadata) == []
+
+
+async def test_an_old_reply_is_shown_and_not_mailed(portal: Stage) -> None:
+    """A new installation hears the help desk's whole history; nobody is to get last year's emails."""
+    portal.later(days=7)
+    await portal.hears(an_account(), a_reply_sent())
+
+    assert await portal.said() == []
+    assert (await portal.row(Message)).body == "A new pole is on its way."

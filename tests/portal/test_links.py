@@ -65,7 +65,7 @@ async def test_a_link_expires_90_days_after_the_last_mailed_reply(portal: Stage)
     path = await mailed(portal)
     portal.later(days=89)
     assert await statuses(portal, path) == {200, 422}
-    await portal.hears(a_reply_sent(reply_id="a-2"))
+    await portal.hears(a_reply_sent(reply_id="a-2", sent_at=portal.clock()))
     portal.later(days=89)
     await portal.hears(a_reply_received(), a_reply_sent(reply_id="a-2"))
     assert await statuses(portal, path) == {200, 422}
@@ -80,7 +80,7 @@ async def test_a_reply_mailed_after_the_link_expired_revives_it(portal: Stage) -
     path = await mailed(portal)
     portal.later(days=200)
 
-    await portal.hears(a_reply_sent(reply_id="a-2"))
+    await portal.hears(a_reply_sent(reply_id="a-2", sent_at=portal.clock()))
 
     assert await statuses(portal, path) == {200, 422}
 

@@ -2,12 +2,15 @@
 
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
+from typing import get_args, get_type_hints
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.reports.answers import Skipped
+from shared.contracts import SurveySkipped
 from tests.builders import ADA, BEN, EVE, NOON, a_ticket, an_account
 from tests.reports.told import a_key, a_survey, answered, created, expired, skipped, submitted, told
 from tests.stage import Stage
@@ -43,7 +46,7 @@ async def test_the_summary_of_a_range(reports: Stage) -> None:
     assert csat["low"] < 0.75 < csat["high"]
     assert (summary["response_rate"]["n"], summary["response_rate"]["value"]) == (6, pytest.approx(4 / 6))
     assert summary["surveys"] == {"pending": 1, "submitted": 4, "expired": 1, "withdrawn": 1}
-    assert summary["skipped"] == {"disabled": 1, "no_address": 1}
+    assert summary["skipped"] == {"disabled": 1, "no_address": 1, "too_old": 0}
 
 
 async def test_without_responses_there_are_no_numbers_rather_than_zeros(reports: Stage) -> None:
@@ -131,7 +134,7 @@ async def test_the_agent_filter_holds_on_both_sides_of_every_share(reports: Stag
 
     assert (summary["satisfaction"]["csat"]["n"], summary["satisfaction"]["average"]) == (1, 5.0)
     assert (summary["response_rate"]["n"], summary["response_rate"]["value"]) == (2, 0.5)
-    assert summary["skipped"] == {"disabled": 0, "no_address": 0}
+    assert summary["skipped"] == {"disabled": 0, "no_address": 0, "too_old": 0}
     assert sum(item["responses"] for item in distribution["scores"]) == 1
     assert sum(period["satisfaction"]["responses"] for period in trend["periods"]) == 1
     assert [response["survey_id"] for response in responses["responses"]] == ["b"]
@@ -340,3 +343,10 @@ async def test_every_figure_is_what_a_loop_over_all_ratings_gives(
     assert [period["satisfaction"]["responses"] for period in trend["periods"]] == [
         len(by_day[start + number * DAY]) for number in range(length)
     ]
+
+
+def test_the_summary_has_a_place_for_every_reason_a_survey_was_skipped() -> None:
+    """A reason that surveys learns is one that reports can count."""
+    reasons = get_args(get_type_hints(SurveySkipped)["reason"])
+
+    assert set(reasons) == set(Skipped.__struct_fields__)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.surveys.survey import Survey
 from services.surveys.tables import SkippedSurvey, Ticket
-from shared.contracts import Event
+from shared.contracts import Event, SurveyInvited
 from tests.builders import a_ticket, a_ticket_reopened, a_ticket_resolved, a_ticket_updated, an_account
 from tests.stage import Delivery, Stage, delivery_of
 
@@ -44,6 +44,8 @@ async def after(surveys: Stage, deliveries: list[Delivery]) -> dict[str, Any]:
     """Hear the deliveries one batch after the other and tell the state."""
     await surveys.clear()
     await surveys.hears(*deliveries)
+    asked = [event.survey_id for event in await surveys.said() if isinstance(event, SurveyInvited)]
+    assert len(asked) == len(set(asked))
     return await state(surveys)
 
 

@@ -160,3 +160,12 @@ async def test_an_older_account_event_does_not_undo_a_newer_one(surveys: Stage) 
 
     survey = await surveys.row(Survey)
     assert (survey.expires_at - survey.created_at).days == 3
+
+
+async def test_a_resolution_older_than_a_survey_can_be_answered_is_not_asked_about(surveys: Stage) -> None:
+    """A new installation hears the help desk's whole history; nobody is asked about last year."""
+    surveys.later(days=14)
+    await surveys.hears(an_account(), a_ticket_resolved())
+
+    (skipped,) = await surveys.said()
+    assert skipped.reason == (await surveys.row(SkippedSurvey)).reason == "too_old"

@@ -69,7 +69,7 @@ async def test_an_emailed_star_only_chooses(surveys: Stage) -> None:
 
     for _ in range(20):
         page = await surveys.client.get(f"{path}?score=5")
-        await surveys.client.head(f"{path}?score=5")
+        assert (await surveys.client.head(f"{path}?score=5")).status_code == 200
 
     assert 'value="5" checked' in page.text
     assert (await surveys.row(Survey)).state == "pending"
@@ -205,7 +205,7 @@ async def test_fifty_parallel_posts_make_one_rating(surveys: Stage) -> None:
 
     answers = await asyncio.gather(*(surveys.client.post(path, data=form) for _ in range(50)))
 
-    assert {answer.status_code for answer in answers} == {303}
+    assert {(answer.status_code, answer.headers["location"]) for answer in answers} == {(303, f"{path}/thanks")}
     assert [type(event) for event in await surveys.said()] == [SurveySubmitted]
 
 
@@ -304,3 +304,32 @@ async def test_what_people_wrote_is_shown_as_text(surveys: Stage) -> None:
         assert "<img src=x" not in page
     assert 'href="https://ok.example/a"' in after
     assert 'href="javascript' not in after
+
+
+async def test_pictures_are_drawn_for_challenges_of_ours_only(surveys: Stage) -> None:
+    """Strangers cannot make us draw and speak whatever they like."""
+    for name in ("x", "a.1.b.c", "%00", "." * 50):
+        assert (await surveys.client.get(f"/captcha/{name}/audio.wav")).status_code == 404
+        assert (await surveys.client.get(f"/captcha/{name}/image.png")).status_code == 404
+
+
+async def test_a_file_is_kept_for_ever_only_under_its_own_hash(surveys: Stage) -> None:
+    """During a deployment an old replica answers for a new page; a browser must not keep that for a year."""
+    page = (await surveys.client.get(await invited(surveys))).text
+    current = page.split('href="')[1:]
+    sheet = next(part.split('"')[0] for part in current if part.startswith("/static/page.css"))
+
+    async def kept(address: str) -> str:
+        return (await surveys.client.get(address)).headers["cache-control"]
+
+    assert "immutable" in await kept(sheet)
+    assert await kept("/static/page.css?v=other") == "no-store"
+    assert await kept("/static/none.css?v=1") == "no-store"
+
+
+async def test_unknown_links_hold_no_connection(surveys: Stage) -> None:
+    """More of them than the pool has connections, and the next visitor is still served."""
+    for _ in range(30):
+        assert (await surveys.client.get("/s/unknown")).status_code == 404
+
+    assert surveys.service.engine.pool.checkedout() == 0

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from deploy.sandbox.desk import work
-from deploy.sandbox.desk.tables import Message, Rating
+from deploy.sandbox.desk.tables import DeskTicket, Message, Rating
 from shared.chassis.kafka import EventRouter
 from shared.contracts import ReplyReceived, SurveySubmitted, TicketReopened
 
@@ -16,7 +17,7 @@ events = EventRouter()
 @events.on(ReplyReceived)
 async def show_reply(received: ReplyReceived, session: AsyncSession, now: datetime) -> None:
     """Add what the requester wrote on the portal. Replies that the desk took by email are there already."""
-    number = _number(received.ticket.ticket_id)
+    number = await _number(received.account_id, received.ticket.ticket_id, session)
     if number is None:
         return
     await session.execute(
@@ -36,7 +37,7 @@ async def show_reply(received: ReplyReceived, session: AsyncSession, now: dateti
 @events.on(TicketReopened)
 async def reopen_ticket(reopened: TicketReopened, session: AsyncSession, now: datetime) -> None:
     """Set the ticket open and answer with the next version."""
-    number = _number(reopened.ticket.ticket_id)
+    number = await _number(reopened.account_id, reopened.ticket.ticket_id, session)
     ticket = await work.ticket_numbered(number, session) if number else None
     if ticket and ticket.snapshot.status in work.REOPENABLE:
         work.reopen(ticket, session, now)
@@ -45,7 +46,7 @@ async def reopen_ticket(reopened: TicketReopened, session: AsyncSession, now: da
 @events.on(SurveySubmitted)
 async def show_rating(submitted: SurveySubmitted, session: AsyncSession, now: datetime) -> None:
     """Put the rating beside its ticket."""
-    number = _number(submitted.survey.ticket_id)
+    number = await _number(submitted.account_id, submitted.survey.ticket_id, session)
     if number is None:
         return
     await session.execute(
@@ -61,6 +62,8 @@ async def show_rating(submitted: SurveySubmitted, session: AsyncSession, now: da
     )
 
 
-def _number(ticket_id: str) -> int | None:
-    """Tell the number of a ticket of ours; on a shared broker there may be others'."""
-    return int(ticket_id) if ticket_id.isdecimal() and len(ticket_id) < 18 else None
+async def _number(account_id: str, ticket_id: str, session: AsyncSession) -> int | None:
+    """Find the number of a ticket of ours; on a shared broker there may be other help desks'."""
+    if not ticket_id.isdecimal() or len(ticket_id) > 15:
+        return None
+    return await session.scalar(select(DeskTicket.number).filter_by(number=int(ticket_id), account_id=account_id))
