@@ -60,5 +60,5 @@ def log_as_json(service: str, level: str) -> None:
     root.setLevel(level)
     # A broker that is down is logged by each client many times a second; /health/ready says it, and so do we, once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    for chatty in ("faststream", "alembic", "uvicorn", "mail"):
+    for chatty in ("closeloop.kafka", "faststream", "alembic", "uvicorn", "mail"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
