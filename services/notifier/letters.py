@@ -20,13 +20,13 @@ from markupsafe import Markup, escape
 
 from services.notifier.emails import Email
 from services.notifier.tables import Account
+from shared.contracts.survey import SCORES
 from shared.public_pages.branding import luminance, text_colour_on
 
 MAX_SUBJECT_LENGTH = 150
 MAX_NAME_LENGTH = 100
 """Characters of a subject and of a name; what is longer is cut and ends in an ellipsis."""
 
-STARS = ((1, "Very bad"), (2, "Bad"), (3, "Okay"), (4, "Good"), (5, "Very good"))
 LOGO = "logo"
 
 # Left to itself, EmailMessage writes a long id in these headers as an encoded word, which no mail program threads by.
@@ -97,7 +97,7 @@ def _words(email: Email, account: Account) -> dict[str, Any]:
         "link": facts.link,
         "previous_status": facts.previous_status,
         "until": f"{until.day} {until:%B %Y, %H:%M} ({account.time_zone})" if until else None,
-        "stars": STARS,
+        "stars": SCORES,
     }
 
 

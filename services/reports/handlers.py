@@ -60,7 +60,7 @@ async def count_skipped_survey(skipped: SurveySkipped, session: AsyncSession, _:
     """Keep that nobody was asked, and why."""
     account = await account_of(Account, skipped.account_id, session)
     ticket = skipped.ticket
-    agent = ticket.assignee or ticket.last_replier  # whom the rating would have been about
+    agent = ticket.credited_agent  # whom the rating would have been about
     await session.execute(
         insert(SkippedSurvey)
         .values(

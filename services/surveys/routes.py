@@ -11,16 +11,14 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.surveys import queries
-from services.surveys.survey import SCORES, Survey
+from services.surveys.survey import Survey
 from services.surveys.tables import Account
 from shared.chassis.outbox import emit
-from shared.contracts.survey import MAX_COMMENT_LENGTH
+from shared.contracts.survey import MAX_COMMENT_LENGTH, SCORES
 from shared.public_pages import honeypot
 from shared.public_pages.captcha import CaptchaRefused
 from shared.public_pages.forms import fields_of, plain_text
 from shared.public_pages.pages import Problem, page
-
-MEANINGS = ((1, "Very bad"), (2, "Bad"), (3, "Okay"), (4, "Good"), (5, "Very good"))
 
 
 @route("/s/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
@@ -39,7 +37,7 @@ async def show_survey(
         survey=survey,
         brand=account.brand,
         zone=account.zone,
-        meanings=MEANINGS,
+        meanings=SCORES,
         reopened=survey.expired_reason == "reopened",
     )
 
@@ -100,7 +98,7 @@ async def _survey(token: str, session: AsyncSession, *, locked: bool = False) ->
 
 def _problems(typed: dict[str, str]) -> list[Problem]:
     problems = []
-    if typed["score"] not in {str(score) for score in SCORES}:
+    if typed["score"] not in {str(score) for score, _ in SCORES}:
         problems.append(Problem("score", "Please choose 1 to 5 stars."))
     if (too_many := len(typed["comment"]) - MAX_COMMENT_LENGTH) > 0:
         problems.append(Problem("comment", f"Your comment is {too_many:,} characters too long."))
@@ -124,7 +122,7 @@ def _form(
         expires_at=survey.expires_at,
         brand=account.brand,
         zone=account.zone,
-        meanings=MEANINGS,
+        meanings=SCORES,
         comment_limit=MAX_COMMENT_LENGTH,
         typed=typed,
         problems=problems or [],

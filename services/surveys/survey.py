@@ -16,8 +16,6 @@ from shared.public_pages.access_links import AccessLinks, digest
 
 State = Literal["pending", "submitted", "expired"]
 
-SCORES = range(1, 6)
-
 
 class AlreadyAnswered(Exception):
     """The survey was answered before; the first answer stays."""
@@ -82,7 +80,7 @@ class Survey(Table):
                 priority=ticket.priority,
                 channel=ticket.channel,
                 # The resolution fixes whom the rating is about; a later change of assignee does not move it.
-                agent=ticket.assignee or ticket.last_replier,
+                agent=ticket.credited_agent,
                 created_at=now,
                 expires_at=expires_at,
             ),

@@ -11,11 +11,15 @@ MAX_COMMENT_LENGTH = 2000
 """Characters."""
 
 
+SCORES = ((1, "Very bad"), (2, "Bad"), (3, "Okay"), (4, "Good"), (5, "Very good"))
+"""What each number of stars means, on the page and in the email alike."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """One question to one requester about one resolution of a ticket.
 
-    `agent` is fixed at the resolution: the assignee, else who replied last, else nobody.
+    `agent` is the ticket's credited agent as the resolution had it.
     """
 
     survey_id: str

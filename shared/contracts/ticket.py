@@ -55,6 +55,11 @@ class Ticket:
         if self.version < 1:
             raise ValueError("version must be 1 or more")
 
+    @property
+    def credited_agent(self) -> Agent | None:
+        """Whom a rating of this ticket is about: the assignee, else who replied last, else nobody."""
+        return self.assignee or self.last_replier
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketEvent(Event):
