@@ -1,6 +1,5 @@
 """`python -m services.portal run | migrate | dead-letters … | revoke-link`."""
 
-import asyncio
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ from services.portal.app import create_app, create_service
 from services.portal.settings import Settings
 from services.portal.tables import Table
 from shared.chassis.command_line import Program, command_line
+from shared.chassis.lifecycle import Service
 
 program = Program(
     name="portal",
@@ -28,21 +28,17 @@ main = command_line(program)
 def revoke_link(account_id: str, ticket_id: str) -> None:
     """Let a ticket's link open nothing any more. The next mailed reply carries a new one."""
 
-    async def revoke() -> int:
-        service = program.service()
-        try:
-            async with service.sessions.begin() as session:
-                await session.scalar(queries.ticket_of(account_id, ticket_id))
-                links = (await session.scalars(queries.links_of(account_id, ticket_id))).all()
-                for link in links:
-                    link.revoke(service.clock())
-                return len(links)
-        finally:
-            await service.engine.dispose()
+    async def revoke(service: Service) -> None:
+        async with service.sessions.begin() as session:
+            await session.scalar(queries.ticket_of(account_id, ticket_id))
+            links = (await session.scalars(queries.links_of(account_id, ticket_id))).all()
+            for link in links:
+                link.revoke(service.clock())
+        if not links:
+            raise click.ClickException("no such ticket")
+        click.echo("revoked")
 
-    if not asyncio.run(revoke()):
-        raise click.ClickException("no such ticket")
-    click.echo("revoked")
+    program.run(revoke)
 
 
 if __name__ == "__main__":

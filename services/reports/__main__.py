@@ -1,7 +1,5 @@
 """`python -m services.reports run | migrate | dead-letters … | keys …`."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import click
@@ -46,7 +44,7 @@ def create(account_id: str, name: str) -> None:
             session.add(row)
         click.echo(key)
 
-    _with_service(make)
+    program.run(make)
 
 
 @keys.command("list")
@@ -62,7 +60,7 @@ def list_() -> None:
             listing.add_row(row.key_id, row.account_id, row.name, f"{row.created_at:%Y-%m-%d %H:%M}", revoked)
         Console().print(listing if rows else "No keys.")
 
-    _with_service(show)
+    program.run(show)
 
 
 @keys.command()
@@ -78,18 +76,7 @@ def revoke(key_id: str) -> None:
             row.revoked_at = row.revoked_at or service.clock()
         click.echo(f"{key_id} is revoked")
 
-    _with_service(end)
-
-
-def _with_service(work: Callable[[Service], Awaitable[None]]) -> None:
-    async def run() -> None:
-        service = program.service()
-        try:
-            await work(service)
-        finally:
-            await service.engine.dispose()
-
-    asyncio.run(run())
+    program.run(end)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What an operator types: `python -m services.portal run`, `migrate`, `dead-letters …`, the same for every service."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +32,17 @@ class Program:
     metadata: MetaData
     versions: Path
 
-    def service(self) -> Service:
-        """Make the service from the environment."""
-        return self.create_service(self.settings.from_environment())
+    def run(self, work: Callable[[Service], Awaitable[None]]) -> None:
+        """Do a command's work with the service of the environment, which neither consumes nor publishes meanwhile."""
+
+        async def run() -> None:
+            service = self.create_service(self.settings.from_environment())
+            try:
+                await work(service)
+            finally:
+                await service.engine.dispose()
+
+        asyncio.run(run())
 
 
 def command_line(program: Program) -> click.Group:
@@ -106,7 +114,7 @@ def _dead_letters(program: Program) -> click.Group:
                 )
             Console().print(table if letters else "No dead letters.")
 
-        _with_service(program, show)
+        program.run(show)
 
     @dead_letters.command()
     @click.argument("ids", nargs=-1, type=int)
@@ -130,7 +138,7 @@ def _dead_letters(program: Program) -> click.Group:
                 click.echo(f"{letter.id} {letter.topic} {outcome}")
             click.echo(f"{len(letters)} letters")
 
-        _with_service(program, again)
+        program.run(again)
 
     @dead_letters.command()
     @click.argument("ids", nargs=-1, type=int, required=True)
@@ -144,17 +152,6 @@ def _dead_letters(program: Program) -> click.Group:
                 left = await session.scalar(select(func.count()).select_from(DeadLetter))
             click.echo(f"{left} letters left")
 
-        _with_service(program, drop)
+        program.run(drop)
 
     return dead_letters
-
-
-def _with_service(program: Program, work: Callable) -> None:
-    async def run() -> None:
-        service = program.service()
-        try:
-            await work(service)
-        finally:
-            await service.engine.dispose()
-
-    asyncio.run(run())
