@@ -150,7 +150,7 @@ async def staged(
 ) -> AsyncIterator[Stage]:
     """Put a service on stage: `app` is its module with `create_service` and `create_app`, `own` its own settings."""
     url = server.create_database(f"stage_{name}")
-    await migrate(url.replace("postgresql://", "postgresql+asyncpg://"), Path(app.__file__ or "").parent / "migrations")
+    await migrate(url, Path(app.__file__ or "").parent / "migrations")
     log_as_json(name, "ERROR")
     clock = StoppedClock()
     service = app.create_service(settings(database_url=url, kafka_bootstrap_servers="127.0.0.1:1", **own), clock)

@@ -67,7 +67,7 @@ class Supervisor:
         except (RuntimeError, KafkaError) as reason:
             raise NotStarted(str(reason)) from reason
         for name in PROGRAMS:
-            await migrate(urls[name].replace("postgresql://", "postgresql+asyncpg://", 1), _migrations(name))
+            await migrate(urls[name], _migrations(name))
         self._announce("Databases", f"migrated: {', '.join(PROGRAMS)}")
         await assets
         self._environments = self._layout.environments(urls, kafka)

@@ -1,5 +1,6 @@
 """The survey page. Looking changes nothing, since mail scanners open every link; only a POST saves."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import HttpMethod, Request, Response, get, post, route
@@ -112,7 +113,7 @@ def _form(
     state: State,
     *,
     typed: dict[str, str],
-    problems: list[Problem] | None = None,
+    problems: Sequence[Problem] = (),
 ) -> Template:
     return page(
         "survey",
@@ -125,8 +126,8 @@ def _form(
         meanings=SCORES,
         comment_limit=MAX_COMMENT_LENGTH,
         typed=typed,
-        problems=problems or [],
-        captcha_problem=any(problem.field == "captcha" for problem in problems or []),
+        problems=problems,
+        wrong_fields={problem.field for problem in problems},
         code_challenge=state.gate.code_to_read.challenge(_purpose(survey), state.clock()),
     )
 

@@ -54,6 +54,14 @@ class Json(TypeDecorator[Any]):
         return None if value is None else msgspec.convert(value, self.of)
 
 
+def async_driver(url: str) -> str:
+    """Accept a URL as every PostgreSQL tool writes it; asyncpg has another word for `sslmode`. Raises ValueError."""
+    scheme, separator, rest = url.partition("://")
+    if scheme not in {"postgres", "postgresql", "postgresql+asyncpg"} or not separator:
+        raise ValueError("must look like postgresql://user:password@host:5432/database")
+    return f"postgresql+asyncpg://{rest.replace('sslmode=', 'ssl=')}"
+
+
 def connect(url: str, *, service: str, pool_size: int) -> AsyncEngine:
     """Make the service's engine. Connects when first used, so a service starts while its database is down."""
     return create_async_engine(

@@ -110,8 +110,8 @@ class Consumer(Generic[E]):
         if readable:
             await self._apply(session, readable)
 
-    async def take_alone(self, record: Record) -> bool:
-        """Give one record its effect, or bury it. True when it had its effect now or before."""
+    async def take_alone(self, record: Record) -> None:
+        """Give one record its effect, or bury it."""
         reason = ""
         attempt = 0
         unreadable = False
@@ -120,7 +120,8 @@ class Consumer(Generic[E]):
                 async with self._sessions.begin() as session:
                     await self._apply(session, [read(record, self.event_type)])
             except Awaits as awaits:
-                return await self._park(record, awaits.key)
+                await self._park(record, awaits.key)
+                return
             except Exception as failure:
                 if is_outage(failure):
                     raise
@@ -130,10 +131,9 @@ class Consumer(Generic[E]):
                 if attempt < ATTEMPTS:
                     await asyncio.sleep(RETRY_SECONDS * attempt)
             else:
-                return True
+                return
         async with self._sessions.begin() as session:
             await self._bury(session, record, reason, attempts=attempt, unreadable=unreadable)
-        return False
 
     async def _apply(self, session: AsyncSession, envelopes: Sequence[Envelope[E]]) -> None:
         keys = sorted({envelope.event.key for envelope in envelopes}) if self._run_waiting else []
@@ -162,7 +162,7 @@ class Consumer(Generic[E]):
         if self._run_waiting:
             await self._run_waiting(session, keys)
 
-    async def _park(self, record: Record, key: str) -> bool:
+    async def _park(self, record: Record, key: str) -> None:
         """Keep a record until `key` arrives, unless it arrived just now: whoever holds the key's lock goes first."""
         async with self._sessions.begin() as session:
             await _one_at_a_time(session, [key])
@@ -171,8 +171,6 @@ class Consumer(Generic[E]):
                     await self._apply(session, [read(record, self.event_type)])
             except Awaits:
                 await self._bury(session, record, f"waits for {key}", attempts=1, awaits=key)
-                return False
-            return True
 
     async def _bury(
         self,

@@ -113,15 +113,13 @@ class Relay:
             try:
                 sent[row.id] = await producer.send(row.topic, row.payload, key=row.key.encode(), headers=headers)
             except KafkaError as refusal:
-                refused[row.topic] = refusal
+                refused[row.topic] = RuntimeError(f"{row.topic} refuses an event: {refusal!r}")
         outcomes = await asyncio.gather(*sent.values(), return_exceptions=True)
         published = [id_ for id_, outcome in zip(sent, outcomes, strict=True) if not isinstance(outcome, BaseException)]
         await connection.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(published)))
-        for topic, refusal in refused.items():
-            raise RuntimeError(f"{topic} was not published") from refusal
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        failures = [*refused.values(), *(outcome for outcome in outcomes if isinstance(outcome, BaseException))]
+        if failures:
+            raise failures[0]
         return len(rows)
 
 

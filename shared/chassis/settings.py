@@ -6,13 +6,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
-def _async_driver(url: str) -> str:
-    """Accept the URL as every PostgreSQL tool writes it; asyncpg has another word for `sslmode`."""
-    scheme, separator, rest = url.partition("://")
-    if scheme not in {"postgres", "postgresql", "postgresql+asyncpg"} or not separator:
-        raise ValueError("must look like postgresql://user:password@host:5432/database")
-    return f"postgresql+asyncpg://{rest.replace('sslmode=', 'ssl=')}"
+from shared.chassis.database import async_driver
 
 
 def _without_slash(url: str) -> str:
@@ -27,7 +21,7 @@ def _long_enough(key: SecretStr) -> SecretStr:
     return key
 
 
-DatabaseUrl = Annotated[str, AfterValidator(_async_driver)]
+DatabaseUrl = Annotated[str, AfterValidator(async_driver)]
 PublicUrl = Annotated[str, AfterValidator(_without_slash)]
 SecretKey = Annotated[SecretStr, AfterValidator(_long_enough)]
 

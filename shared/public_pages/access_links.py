@@ -8,9 +8,6 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64encode
 
-TOKEN_LENGTH = 43
-"""Characters of an unpadded base64url token."""
-
 
 class AccessLinks:
     """Makes the links of one purpose, `base_url`/`path`/token."""

@@ -10,7 +10,7 @@ from litestar import Response, get
 from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
-from sqlalchemy import BigInteger, Text, literal_column, select
+from sqlalchemy import BigInteger, Text, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -86,8 +86,8 @@ def text_colour_on(colour: str) -> str:
 
 async def keep_account(
     table: type[A], updated: AccountUpdated, session: AsyncSession, now: datetime, **own: Any
-) -> bool:
-    """Store what is newest of an account; `own` are the service's own columns. False when we knew better already."""
+) -> None:
+    """Store what is newest of an account; `own` are the service's own columns."""
     logo = updated.logo
     columns = {
         "version": updated.version,
@@ -100,7 +100,7 @@ async def keep_account(
         "updated_at": now,
         **own,
     }
-    stored = await session.scalar(
+    await session.execute(
         insert(table)
         .values(account_id=updated.account_id, **columns)
         .on_conflict_do_update(
@@ -108,9 +108,7 @@ async def keep_account(
             set_=columns,
             where=table.version < updated.version,
         )
-        .returning(literal_column("1"))
     )
-    return stored is not None
 
 
 async def account_of(table: type[A], account_id: str, session: AsyncSession) -> A:

@@ -66,8 +66,7 @@ class Product:
         prefix = f"journey_{uuid4().hex[:8]}"
         for name in SERVICES:
             self._urls[name] = self._server.create_database(f"{prefix}_{name}")
-            url = self._urls[name].replace("postgresql://", "postgresql+asyncpg://")
-            await migrate(url, ROOT / "services" / name / "migrations")
+            await migrate(self._urls[name], ROOT / "services" / name / "migrations")
         for name in SERVICES:
             self.launch(name)
         await asyncio.gather(*(self.is_ready(name) for name in SERVICES))

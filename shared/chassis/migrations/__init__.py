@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from shared.chassis.database import ChassisTable
+from shared.chassis.database import ChassisTable, async_driver
 
 _HERE = Path(__file__).parent
 _LOCK = 0x6D696772617465  # "migrate"
@@ -61,7 +61,7 @@ async def drift(url: str, metadata: MetaData) -> list:
 
 
 async def _run(url: str, work) -> None:
-    engine = create_async_engine(url)
+    engine = create_async_engine(async_driver(url))
     try:
         async with engine.begin() as connection:
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
