@@ -87,11 +87,15 @@ class SurveySubmitted(SurveyEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyExpired(SurveyEvent):
-    """The survey can no longer be answered: its time ran out, or the ticket was reopened before an answer."""
+    """The survey can no longer be answered.
+
+    `unanswered`: its time ran out. `reopened`: the ticket was reopened before an answer. `undeliverable`: the requester
+    was never asked, for the invitation could not be delivered.
+    """
 
     topic: ClassVar[str] = "survey.expired"
 
-    reason: Literal["unanswered", "reopened"]
+    reason: Literal["unanswered", "reopened", "undeliverable"]
     expired_at: datetime
 
 
