@@ -1,9 +1,13 @@
 """What an operator types: `python -m services.portal run`, `migrate`, `dead-letters …`, the same for every service."""
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import click
 import uvicorn
@@ -12,13 +16,16 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import MetaData, delete, func, select
 
-from shared.chassis import telemetry
+from shared.chassis import telemetry, tracing
 from shared.chassis.dead_letters import DeadLetter
 from shared.chassis.lifecycle import Service
 from shared.chassis.settings import Settings
 
-STOP_SECONDS = 10
+REQUEST_STOP_SECONDS = 4
 """How long requests in flight may take to end after a SIGTERM."""
+
+LAST_STOP_SECONDS = 19.0
+"""After a SIGTERM the process is gone by then, whatever does not come to its end. Supervisors commonly wait 30 s."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +64,22 @@ def command_line(program: Program) -> click.Group:
         """Serve pages and events until SIGTERM or Ctrl-C."""
         settings = program.settings.from_environment()
         telemetry.log_as_json(program.name, settings.log_level)
-        uvicorn.run(
-            program.create_app(program.create_service(settings)),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=STOP_SECONDS,
-            forwarded_allow_ips="",
+        tracing.configure(program.name)
+        server = _Server(
+            uvicorn.Config(
+                program.create_app(program.create_service(settings)),
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=REQUEST_STOP_SECONDS,
+                forwarded_allow_ips="",
+            )
         )
+        server.run()
+        if not server.started:
+            sys.exit("did not start")
 
     @commands.command()
     def migrate() -> None:
@@ -87,6 +100,17 @@ def command_line(program: Program) -> click.Group:
 
     commands.add_command(_dead_letters(program))
     return commands
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, but gone LAST_STOP_SECONDS after the first SIGTERM or Ctrl-C."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin the stop."""
+        last = threading.Timer(LAST_STOP_SECONDS, os._exit, (1,))
+        last.daemon = True
+        last.start()
+        super().handle_exit(sig, frame)
 
 
 def _dead_letters(program: Program) -> click.Group:
