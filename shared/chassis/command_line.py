@@ -4,52 +4,21 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 import click
 import uvicorn
-from litestar import Litestar
-from rich.console import Console
-from rich.table import Table
-from sqlalchemy import MetaData, delete, func, select
 
 from shared.chassis import telemetry, tracing
-from shared.chassis.dead_letters import DeadLetter
-from shared.chassis.lifecycle import Service
-from shared.chassis.settings import Settings
+from shared.chassis.dead_letter_commands import dead_letter_commands
+from shared.chassis.program import Program
+from shared.chassis.status_command import status_command
 
 REQUEST_STOP_SECONDS = 4
 """How long requests in flight may take to end after a SIGTERM."""
 
 LAST_STOP_SECONDS = 19.0
 """After a SIGTERM the process is gone by then, whatever does not come to its end. Supervisors commonly wait 30 s."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Program:
-    """What the command line needs to know of a service."""
-
-    name: str
-    settings: type[Settings]
-    create_service: Callable[..., Service]
-    create_app: Callable[[Service], Litestar]
-    metadata: MetaData
-    versions: Path
-
-    def run(self, work: Callable[[Service], Awaitable[None]]) -> None:
-        """Do a command's work with the service of the environment, which neither consumes nor publishes meanwhile."""
-
-        async def run() -> None:
-            service = self.create_service(self.settings.from_environment())
-            try:
-                await work(service)
-            finally:
-                await service.engine.dispose()
-
-        asyncio.run(run())
 
 
 def command_line(program: Program) -> click.Group:
@@ -98,7 +67,8 @@ def command_line(program: Program) -> click.Group:
 
         asyncio.run(migrations.revise(settings.database_url, program.versions, program.metadata, message))
 
-    commands.add_command(_dead_letters(program))
+    commands.add_command(status_command(program))
+    commands.add_command(dead_letter_commands(program))
     return commands
 
 
@@ -111,71 +81,3 @@ class _Server(uvicorn.Server):
         last.daemon = True
         last.start()
         super().handle_exit(sig, frame)
-
-
-def _dead_letters(program: Program) -> click.Group:
-    @click.group("dead-letters")
-    def dead_letters() -> None:
-        """Records that could not have their effect."""
-
-    @dead_letters.command("list")
-    def list_() -> None:
-        """Show each letter's place, reason and age, oldest first."""
-
-        async def show(service: Service) -> None:
-            async with service.sessions() as session:
-                letters = (await session.scalars(select(DeadLetter).order_by(DeadLetter.id))).all()
-            table = Table("id", "topic", "partition", "offset", "tries", "died at (UTC)", "reason")
-            for letter in letters:
-                table.add_row(
-                    str(letter.id),
-                    letter.topic,
-                    str(letter.partition),
-                    str(letter.offset),
-                    str(letter.attempts),
-                    f"{letter.died_at:%Y-%m-%d %H:%M:%S}",
-                    letter.reason,
-                )
-            Console().print(table if letters else "No dead letters.")
-
-        program.run(show)
-
-    @dead_letters.command()
-    @click.argument("ids", nargs=-1, type=int)
-    @click.option("--all", "everything", is_flag=True, help="Replay every letter.")
-    def replay(ids: tuple[int, ...], *, everything: bool) -> None:
-        """Run letters through the handler again, here only: nothing is published anew."""
-        if not ids and not everything:
-            raise click.UsageError("name letters by id, or say --all")
-
-        async def again(service: Service) -> None:
-            async with service.sessions() as session:
-                chosen = select(DeadLetter).order_by(DeadLetter.id)
-                letters = (await session.scalars(chosen if everything else chosen.where(DeadLetter.id.in_(ids)))).all()
-            for letter in letters:
-                outcome = "replayed"
-                try:
-                    async with service.sessions.begin() as session:
-                        await service.consumers.by_topic[letter.topic].run_letter(session, letter)
-                except Exception as failure:  # noqa: BLE001 - told to the operator, the letter stays
-                    outcome = f"failed again: {type(failure).__name__}: {failure}"
-                click.echo(f"{letter.id} {letter.topic} {outcome}")
-            click.echo(f"{len(letters)} letters")
-
-        program.run(again)
-
-    @dead_letters.command()
-    @click.argument("ids", nargs=-1, type=int, required=True)
-    @click.confirmation_option(prompt="What these letters hold is lost for this service. Go on?")
-    def purge(ids: tuple[int, ...]) -> None:
-        """Delete letters for good."""
-
-        async def drop(service: Service) -> None:
-            async with service.sessions.begin() as session:
-                await session.execute(delete(DeadLetter).where(DeadLetter.id.in_(ids)))
-                left = await session.scalar(select(func.count()).select_from(DeadLetter))
-            click.echo(f"{left} letters left")
-
-        program.run(drop)
-
-    return dead_letters

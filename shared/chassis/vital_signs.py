@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.chassis import telemetry
 from shared.chassis.database import Sessions
-from shared.chassis.dead_letters import DeadLetter
+from shared.chassis.dead_letters import count_letters
 from shared.chassis.kafka import Consumers
 from shared.chassis.lag import LagMeter, Place
 from shared.chassis.outbox import OutboxMessage, oldest_age_seconds
@@ -94,9 +94,7 @@ class VitalSigns:
     async def _count(self, session: AsyncSession) -> None:
         telemetry.OUTBOX_EVENTS.set(await session.scalar(select(func.count()).select_from(OutboxMessage)) or 0)
         telemetry.OUTBOX_AGE.set(await oldest_age_seconds(session))
-        waits = DeadLetter.awaits.is_not(None)
-        rows = await session.execute(select(DeadLetter.topic, waits, func.count()).group_by(DeadLetter.topic, waits))
-        letters = {(topic, "waiting" if awaited else "dead"): count for topic, awaited, count in rows}
+        letters = await count_letters(session)
         for topic in self._consumers.by_topic:
             for state in ("dead", "waiting"):
-                telemetry.DEAD_LETTERS.labels(topic, state).set(letters.get((topic, state), 0))
+                telemetry.DEAD_LETTERS.labels(topic, state).set(letters[topic, state])
