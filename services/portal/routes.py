@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from litestar import HttpMethod, Request, Response, get, post, route
+from litestar import HttpMethod, Request, Response, Router, get, post, route
 from litestar.datastructures import State
-from litestar.di import NamedDependency
-from litestar.exceptions import NotFoundException
+from litestar.di import NamedDependency, Provide
+from litestar.exceptions import NotFoundException, TooManyRequestsException
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,29 +18,55 @@ from shared.chassis.outbox import emit
 from shared.public_pages import honeypot
 from shared.public_pages.captcha import CaptchaRefused
 from shared.public_pages.forms import fields_of, plain_text
-from shared.public_pages.pages import Problem, page
+from shared.public_pages.pages import Problem, page, too_many
+from shared.public_pages.rate_limits import CHALLENGES, SENDING, UNKNOWN_LINKS, TooMany, tell_programs
+
+
+async def ticket_behind(token: FromPath[str], request: Request, state: State) -> Ticket:
+    """Find what a link opens. Raises NotFoundException, and TooManyRequestsException for who tries one after the other.
+
+    In a session of its own, so that no connection is held while requests are counted.
+    """
+    async with state.sessions() as session:
+        ticket = await session.scalar(queries.ticket_behind(token, state.clock()))
+    if ticket is None:
+        await state.limiter.take(UNKNOWN_LINKS, request)
+        raise NotFoundException
+    return ticket
 
 
 @route("/t/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
 async def show_ticket(
-    token: FromPath[str], request: Request, state: State, session: NamedDependency[AsyncSession]
+    token: FromPath[str],
+    ticket: NamedDependency[Ticket],
+    request: Request,
+    state: State,
+    session: NamedDependency[AsyncSession],
 ) -> Template:
     """Show the ticket, its conversation and, unless it is closed, the reply form. `?sent` adds a word of success."""
-    ticket = await _ticket(token, state, session)
     return await _page(token, ticket, state, session, sent="sent" in request.query_params)
 
 
 @post("/t/{token:str}")
 async def receive_reply(
-    token: FromPath[str], request: Request, state: State, session: NamedDependency[AsyncSession]
+    token: FromPath[str],
+    ticket: NamedDependency[Ticket],
+    request: Request,
+    state: State,
+    session: NamedDependency[AsyncSession],
 ) -> Response | Template:
     """Take the reply once; whatever stands in the way is told and nothing that was typed is lost."""
     form = await fields_of(request)  # before the lock: a slow sender must not hold up the ticket
-    ticket = await _ticket(token, state, session, locked=True)
+    typed = plain_text(form.get("body", ""))
+    try:
+        await state.limiter.take(SENDING, request, link=token, tenant=ticket.account_id)
+    except TooMany as refused:
+        problems = [too_many(refused)]
+        return await _page(token, ticket, state, session, status=429, typed=typed, problems=problems, refused=refused)
+    ticket = await _locked(token, state, session)
     now = state.clock()
     if honeypot.is_caught(form):
         return _success(token)
-    typed = plain_text(form.get("body", ""))
     if not ticket.takes_replies:
         return await _page(token, ticket, state, session, status=409, typed=typed)
     problems = _problems(typed)
@@ -59,19 +85,26 @@ async def receive_reply(
     return await _page(token, ticket, state, session, status=422, typed=typed, problems=problems)
 
 
-@get("/t/{token:str}/challenge")
-async def make_challenge(token: FromPath[str], state: State, session: NamedDependency[AsyncSession]) -> dict[str, Any]:
+@get("/t/{token:str}/challenge", exception_handlers={TooManyRequestsException: tell_programs})
+async def make_challenge(
+    token: FromPath[str], ticket: NamedDependency[Ticket], request: Request, state: State
+) -> dict[str, Any]:
     """Give the browser's widget a fresh challenge for this ticket."""
-    ticket = await _ticket(token, state, session)
+    await state.limiter.take(CHALLENGES, request, link=token, tenant=ticket.account_id)
     return state.gate.proof_of_work.challenge(_purpose(ticket), state.clock())
 
 
-ROUTES = (show_ticket, receive_reply, make_challenge)
+ROUTES = (
+    Router(
+        "/",
+        route_handlers=[show_ticket, receive_reply, make_challenge],
+        dependencies={"ticket": Provide(ticket_behind)},
+    ),
+)
 
 
-async def _ticket(token: str, state: State, session: AsyncSession, *, locked: bool = False) -> Ticket:
-    query = queries.ticket_behind(token, state.clock())
-    ticket = await session.scalar(query.with_for_update(of=Ticket) if locked else query)
+async def _locked(token: str, state: State, session: AsyncSession) -> Ticket:
+    ticket = await session.scalar(queries.ticket_behind(token, state.clock()).with_for_update(of=Ticket))
     if ticket is None:
         raise NotFoundException
     return ticket
@@ -96,12 +129,14 @@ async def _page(
     sent: bool = False,
     typed: str = "",
     problems: Sequence[Problem] = (),
+    refused: TooMany | None = None,
 ) -> Template:
     account = await session.get_one(Account, ticket.account_id)
     messages = (await session.scalars(queries.conversation_of(ticket))).all()
     return page(
         "ticket",
         status=status,
+        headers=refused.headers if refused else None,
         action=f"/t/{token}",
         brand=account.brand,
         zone=account.zone,

@@ -6,6 +6,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from shared.chassis.database import NAMES, Timestamp
 from shared.public_pages.branding import BrandedAccount
 from shared.public_pages.captcha import SpentChallengeColumns
+from shared.public_pages.rate_limits import BucketColumns
 
 
 class Table(DeclarativeBase):
@@ -49,3 +50,9 @@ class SpentChallenge(SpentChallengeColumns, Table):
     """A captcha that was used."""
 
     __tablename__ = "spent_challenges"
+
+
+class RateLimitBucket(BucketColumns, Table):
+    """How much somebody asked for lately."""
+
+    __tablename__ = "rate_limit_buckets"

@@ -15,7 +15,7 @@ from linkify_it import LinkifyIt
 from litestar import Litestar, MediaType, Request, Response
 from litestar.datastructures import MutableScopeHeaders, State
 from litestar.di import Provide
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, TooManyRequestsException
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 from litestar.static_files import create_static_files_router
@@ -28,6 +28,7 @@ from shared.chassis.database import is_outage, transaction
 from shared.chassis.lifecycle import Service
 from shared.chassis.requests import measured
 from shared.public_pages.branding import NEUTRAL
+from shared.public_pages.rate_limits import TooMany
 
 HERE = Path(__file__).parent
 MAX_BODY_BYTES = 512 * 1024
@@ -58,9 +59,11 @@ HEADERS = {
 log = structlog.get_logger()
 
 
-def page(name: str, *, status: int = 200, **context: Any) -> Template:
+def page(name: str, *, status: int = 200, headers: dict[str, str] | None = None, **context: Any) -> Template:
     """Answer with a template."""
-    return Template(template_name=f"{name}.html", context=context, status_code=status, media_type=MediaType.HTML)
+    return Template(
+        template_name=f"{name}.html", context=context, status_code=status, headers=headers, media_type=MediaType.HTML
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,12 @@ class Problem:
 
     field: str
     text: str
+
+
+def too_many(refused: TooMany) -> Problem:
+    """Say above a form that it came too often, and when to send it again."""
+    seconds = f"{refused.seconds} seconds" if refused.seconds > 1 else "a second"
+    return Problem("main", f"That was a lot in a short time. Please send this again in {seconds}.")
 
 
 def public_app(service: Service, routes: Sequence[Any], *, folder: Path, **own: Any) -> Litestar:
@@ -189,6 +198,7 @@ EXPLANATIONS = {
     ),
     405: ("That is not possible here", "Please go back and try again."),
     413: ("That is too much at once", "Please go back and shorten your text."),
+    429: ("That was a lot in a short time", "Nothing is lost. Please wait a minute, then try again."),
     503: (
         "We will be right back",
         "A part of our system is not answering. Nothing is lost; please try again in a minute.",
@@ -209,9 +219,12 @@ def explain(request: Request, failure: Exception) -> Response:
     title, text = EXPLANATIONS.get(status) or EXPLANATIONS[400 if status < 500 else 500]
     engine = request.app.template_engine
     assert engine is not None
+    headers = dict(failure.headers or {}) if isinstance(failure, TooManyRequestsException) else {}
+    if status == 503:
+        headers["Retry-After"] = "30"
     return Response(
         engine.get_template("problem.html").render(title=title, text=text, brand=NEUTRAL),
         status_code=status,
         media_type=MediaType.HTML,
-        headers={"Retry-After": "30"} if status == 503 else {},
+        headers=headers,
     )

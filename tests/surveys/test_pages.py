@@ -1,7 +1,5 @@
 """The survey page, as requesters and others meet it."""
 
-import asyncio
-
 import pytest
 
 from services.surveys.survey import Survey
@@ -197,18 +195,6 @@ async def test_a_comment_may_have_2000_characters_and_not_one_more(surveys: Stag
     assert len((await surveys.row(Survey)).comment) == 2000
 
 
-async def test_fifty_parallel_posts_make_one_rating(surveys: Stage) -> None:
-    """However often a button is pressed, one answer counts."""
-    path = await invited(surveys)
-    solved = await solved_widget(surveys.client, f"{path}/challenge")
-    form = {"score": "5", "comment": "once", **solved}
-
-    answers = await asyncio.gather(*(surveys.client.post(path, data=form) for _ in range(50)))
-
-    assert {(answer.status_code, answer.headers["location"]) for answer in answers} == {(303, f"{path}/thanks")}
-    assert [type(event) for event in await surveys.said()] == [SurveySubmitted]
-
-
 async def test_an_answer_to_an_answered_survey_shows_the_first_one(surveys: Stage) -> None:
     """The first rating stays."""
     path = await invited(surveys)
@@ -239,37 +225,6 @@ async def test_a_withdrawn_survey_says_that_the_request_is_open_again(surveys: S
     await surveys.hears(a_ticket_reopened())
 
     assert "Your request is open again" in (await surveys.client.get(path)).text
-
-
-@pytest.mark.parametrize("token", ["x", "A" * 43, "%00", "..%2f..%2fetc", "😀", "A" * 5000])
-async def test_links_that_are_not_ours_open_nothing(surveys: Stage, token: str) -> None:
-    """Unknown and malformed tokens get the same kind page."""
-    answers = [
-        await surveys.client.get(f"/s/{token}"),
-        await surveys.client.post(f"/s/{token}", data={"score": "5"}),
-        await surveys.client.get(f"/s/{token}/challenge"),
-    ]
-
-    assert {answer.status_code for answer in answers} == {404}
-    assert all("This link does not open anything" in answer.text for answer in answers)
-
-
-async def test_every_response_keeps_the_link_to_itself(surveys: Stage) -> None:
-    """The address holds the token: no referrer, no cache, no index, no frame; on error pages, too."""
-    path = await invited(surveys)
-
-    for answer in (
-        await surveys.client.get(path),
-        await surveys.client.get("/s/unknown"),
-        await surveys.client.delete(path),
-        await surveys.client.post(path, data={"score": "9"}),
-    ):
-        assert answer.headers["referrer-policy"] == "no-referrer"
-        assert answer.headers["cache-control"] == "no-store"
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert "noindex" in answer.headers["x-robots-tag"]
-        assert "default-src 'none'" in answer.headers["content-security-policy"]
-        assert "unsafe" not in answer.headers["content-security-policy"]
 
 
 async def test_a_form_with_a_field_twice_or_a_file_is_refused_kindly(surveys: Stage) -> None:
