@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.notifier.emails import Email, Facts, Kind, gives_up_at
+from services.notifier.emails import Email, Facts, gives_up_at
 from services.notifier.tables import Account
 from shared.chassis.kafka import EventRouter
 from shared.contracts import (
@@ -24,6 +24,7 @@ from shared.contracts import (
     SurveyInvited,
     TicketReopened,
 )
+from shared.contracts.notification import Kind
 from shared.contracts.ticket import TicketEvent
 from shared.public_pages.branding import account_of, keep_account
 
