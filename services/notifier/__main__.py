@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table as Listing
+from rich.text import Text
 from sqlalchemy import delete, func
 
 from services.notifier import bounces, queries
@@ -29,19 +30,24 @@ main = command_line(program)
 
 @main.group()
 def suppressions() -> None:
-    """Addresses that do not exist, as a mail server said: an account's emails to them are not tried."""
+    """Addresses that are not written to.
+
+    A mail server said that they do not exist. An account's further emails to them fail without being tried.
+    """
 
 
 @suppressions.command("list")
 def list_() -> None:
-    """Show each account and address, what the server said, and since when; oldest first."""
+    """Show them, oldest first, with what the server said."""
 
     async def show(service: Service) -> None:
         async with service.sessions() as session:
             rows = (await session.scalars(queries.suppressions())).all()
         listing = Listing("account", "address", "server said", "since (UTC)")
         for row in rows:
-            listing.add_row(row.account_id, row.address, row.code, f"{row.suppressed_at:%Y-%m-%d %H:%M}")
+            # Text: an address is shown as it is, also where Rich would take a part of it for markup.
+            since = f"{row.suppressed_at:%Y-%m-%d %H:%M}"
+            listing.add_row(*(Text(cell) for cell in (row.account_id, row.address, row.code, since)))
         Console().print(listing if rows else "No suppressed addresses.")
 
     program.run(show)
@@ -65,15 +71,19 @@ def lift(address: str, account_id: str | None) -> None:
     program.run(drop)
 
 
-@main.command()
+@main.command(
+    epilog="""\b
+Exit code:
+  0   it counts, or counted before
+  65  it does not count and nothing changed: a delay, an answer, somebody
+      else's, or no notification at all
+  75  nothing could be done now, such as while the database is down:
+      keep it and try again"""
+)
 def bounce() -> None:
-    r"""Take a delivery status notification (RFC 3464) from standard input, as mail servers pipe it.
+    """Take one email that came back, from standard input.
 
-    \b
-    Exit code
-      0   it counts, or counted before
-      65  it does not count and nothing changed: a delay, an answer, somebody else's, or no notification at all
-      75  nothing could be done now, such as while the database is down: keep it and try again
+    That is a delivery status notification (RFC 3464), as a mail server pipes it or a mailbox fetcher hands it over.
     """
     raw = sys.stdin.buffer.read(bounces.LONGEST + 1)
 

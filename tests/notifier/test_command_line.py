@@ -49,12 +49,12 @@ async def suppressed(notifier: Stage, *rows: tuple[str, str]) -> None:
 
 async def test_suppressions_are_listed_with_what_the_server_said(notifier: Stage) -> None:
     """An operator sees whose mail is not tried, and why."""
-    await suppressed(notifier, ("acme", "rita@customer.example"))
+    await suppressed(notifier, ("acme", "rita@customer.example"), ("acme", '"[red]"@customer.example'))
 
     code, listed, _ = await typed(notifier, "suppressions", "list")
 
     assert code == 0
-    for word in ("acme", "rita@customer.example", "550 5.1.1", "2026-03-02 12:00"):
+    for word in ("acme", "rita@customer.example", '"[red]"@customer.example', "550 5.1.1", "2026-03-02 12:00"):
         assert word in listed
 
 
