@@ -32,10 +32,17 @@ KEY = "journey" * 6
 
 
 class Inbox:
-    """Takes every email."""
+    """Takes every email but those to `unknown` addresses."""
 
     def __init__(self) -> None:
         self.emails: list[EmailMessage] = []
+        self.unknown: set[str] = set()
+
+    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        if address in self.unknown:
+            return f"550 5.1.1 <{address}> no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         self.emails.append(message_from_bytes(envelope.content, policy=policy.default))
