@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import html5lib
 
@@ -30,9 +31,10 @@ class Element:
         return [value for name, value in self.attributes if name in ADDRESSES]
 
 
-def elements(html: str) -> list[Element]:
+@lru_cache(maxsize=32)  # the harmless page, over and over
+def elements(html: str) -> tuple[Element, ...]:
     """Every element and comment of a page, in order."""
-    return list(_walk(html5lib.parse(html, treebuilder="etree", namespaceHTMLElements=True)))
+    return tuple(_walk(html5lib.parse(html, treebuilder="etree", namespaceHTMLElements=True)))
 
 
 def _walk(node) -> Iterator[Element]:
@@ -51,6 +53,7 @@ def shapes(html: str, *, leaving_out: tuple[str, ...] = ()) -> list[tuple[str, .
     return [element.shape for element in elements(html) if element.tag not in leaving_out]
 
 
+@lru_cache(maxsize=32)
 def mutated(html: str) -> str:
     """The page as a browser writes it out again: `innerHTML` to an editor, a sanitiser, a mail program."""
     return html5lib.serialize(
