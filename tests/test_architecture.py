@@ -55,7 +55,7 @@ def test_nobody_publishes_past_the_outbox_and_only_composition_roots_read_the_cl
     """`emit` is the only way to say something; `now` is passed in."""
     offenders = []
     for path in CODE:
-        if path.is_relative_to(ROOT / "deploy") or path.name in {"outbox.py", "inbox.py"}:
+        if path.is_relative_to(ROOT / "deploy") or path.name in {"outbox.py", "clock.py"}:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr in {"publish", "publish_batch", "utcnow", "today"}:

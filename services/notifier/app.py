@@ -7,7 +7,7 @@ from services.notifier.handlers import events
 from services.notifier.mail import MailServer
 from services.notifier.settings import Settings
 from shared.chassis import health
-from shared.chassis.inbox import Clock, utc_now
+from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
 
 

@@ -21,8 +21,8 @@ from services.notifier.emails import Email
 from services.notifier.letters import NotAnAddress, compose
 from services.notifier.mail import Connection, Later, MailServer, Never
 from services.notifier.tables import Account
+from shared.chassis.clock import Clock
 from shared.chassis.database import Sessions
-from shared.chassis.inbox import Clock
 
 POLL_SECONDS = 0.25
 LANES = 4

@@ -10,7 +10,7 @@ from services.portal.link import TicketLinks
 from services.portal.routes import ROUTES
 from services.portal.settings import Settings
 from services.portal.tables import Account, SpentChallenge
-from shared.chassis.inbox import Clock, utc_now
+from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
 from shared.public_pages.branding import brand_routes
 from shared.public_pages.captcha import Gate

@@ -10,7 +10,7 @@ from services.reports.handlers import events
 from services.reports.problems import explain
 from services.reports.settings import Settings
 from services.reports.tables import Account
-from shared.chassis.inbox import Clock, utc_now
+from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
 from shared.public_pages.branding import brand_routes
 from shared.public_pages.pages import public_app

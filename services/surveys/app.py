@@ -9,7 +9,7 @@ from services.surveys.handlers import events
 from services.surveys.routes import ROUTES
 from services.surveys.settings import Settings
 from services.surveys.tables import Account, SpentChallenge
-from shared.chassis.inbox import Clock, utc_now
+from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
 from shared.public_pages.access_links import AccessLinks
 from shared.public_pages.branding import brand_routes

@@ -7,8 +7,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.surveys import queries
+from shared.chassis.clock import Clock
 from shared.chassis.database import Sessions
-from shared.chassis.inbox import Clock
 from shared.chassis.outbox import emit
 
 EVERY_SECONDS = 30.0

@@ -5,9 +5,10 @@ each other), and runs by itself when that event arrives.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Identity, Index, Text, UniqueConstraint, func, text
+from sqlalchemy import BigInteger, Identity, Index, Text, UniqueConstraint, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -48,6 +49,17 @@ class DeadLetter(ChassisTable):
         return [(name, None if value is None else value.encode("latin-1")) for name, value in self.stored_headers]
 
 
+class TooManyDeadLetters(Exception):
+    """A topic lost more records within a day than its limit allows, so its consumer stands still.
+
+    The cause is rather a release that broke a handler, or a publisher that broke a contract, than the records. Work
+    goes on by itself when a later release gives the record at hand its effect, or when letters were replayed or purged.
+    """
+
+    def __init__(self, topic: str, limit: int) -> None:
+        super().__init__(f"{topic} has more than {limit} dead letters of the last 24 hours")
+
+
 class Awaits(Exception):
     """Raised by a handler whose event rests on one that has not arrived: the key of that one."""
 
@@ -58,9 +70,9 @@ class Awaits(Exception):
 
 async def bury(
     session: AsyncSession, record: Record, reason: str, *, attempts: int, awaits: str | None, with_value: bool = True
-) -> None:
-    """Keep a record among the dead letters, once however often it is delivered."""
-    await session.execute(
+) -> bool:
+    """Keep a record among the dead letters, once however often it is delivered. False when it is there already."""
+    first = await session.scalar(
         insert(DeadLetter)
         .values(
             topic=record.topic,
@@ -75,7 +87,30 @@ async def bury(
             awaits=awaits,
         )
         .on_conflict_do_nothing(constraint="uq_dead_letters_topic_partition_offset_timestamp")
+        .returning(DeadLetter.id)
     )
+    return first is not None
+
+
+async def exhume(session: AsyncSession, topic: str, records: Sequence[Record]) -> bool:
+    """Remove records that had their effect from the dead letters. False when the topic has no dead letter at all."""
+    if not await session.scalar(select(DeadLetter.id).where(DeadLetter.topic == topic).limit(1)):
+        return False
+    place = tuple_(DeadLetter.partition, DeadLetter.offset, DeadLetter.timestamp)
+    places = [(record.partition, record.offset, record.timestamp) for record in records]
+    await session.execute(delete(DeadLetter).where(DeadLetter.topic == topic, place.in_(places)))
+    return True
+
+
+async def refuse_too_many(session: AsyncSession, topic: str, limit: int) -> None:
+    """Raise TooManyDeadLetters when more than `limit` records of a topic died within 24 hours and still lie here."""
+    died = select(func.count()).where(
+        DeadLetter.topic == topic,
+        DeadLetter.awaits.is_(None),
+        DeadLetter.died_at > func.now() - timedelta(days=1),
+    )
+    if (await session.scalar(died) or 0) > limit:
+        raise TooManyDeadLetters(topic, limit)
 
 
 def _storable(headers: Sequence[tuple[str, bytes | None]]) -> list[list[str | None]]:

@@ -3,6 +3,7 @@
 Source: CloudEvents specification 1.0.2, Kafka protocol binding 1.0.2, section 3.2.
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,14 +47,26 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Envelope(Generic[E]):
-    """An event with what its headers say. Source and id together name it, as CloudEvents has it."""
+    """An event with what its headers say. Source and id together name it, as CloudEvents has it.
+
+    `digest` is of the value as it came: a repeat has the same one.
+    """
 
     source: str
     id: str
     event: E
+    digest: bytes
+    traceparent: str | None
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What tells it from every other event of its topic."""
+        return self.source, self.id
 
 
-def headers_of(*, event_id: str, event_type: str, source: str, subject: str, time: datetime) -> list[tuple[str, bytes]]:
+def headers_of(
+    *, event_id: str, event_type: str, source: str, subject: str, time: datetime, traceparent: str | None = None
+) -> list[tuple[str, bytes]]:
     """Write the headers of an event of ours."""
     return [
         (name, value.encode())
@@ -65,7 +78,9 @@ def headers_of(*, event_id: str, event_type: str, source: str, subject: str, tim
             ("ce_subject", subject),
             ("ce_time", time.isoformat()),
             ("content-type", "application/json"),
+            ("traceparent", traceparent),
         )
+        if value
     ]
 
 
@@ -91,7 +106,8 @@ def read(record: Record, expected: type[E]) -> Envelope[E]:
         raise Unreadable(_QUOTED_CHOICE.sub(r"\1\2", str(invalid))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as invalid:
         raise Unreadable(f"the value is not JSON: {invalid}") from None
-    return Envelope(headers["ce_source"], headers["ce_id"], event)
+    digest = hashlib.sha256(record.value).digest()
+    return Envelope(headers["ce_source"], headers["ce_id"], event, digest, _traceparent(record.headers))
 
 
 def _decode(value: bytes, expected: type[E]) -> E:
@@ -109,6 +125,12 @@ def _without_nul(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_nul(item) for name, item in value.items()}
     return value
+
+
+def _traceparent(headers: Headers) -> str | None:
+    """Find the trace a record belongs to. Whatever the header holds, it makes no record unreadable."""
+    found = next((value for name, value in headers if name == "traceparent" and value), None)
+    return found.decode("ascii", "replace") if found else None
 
 
 def _text(name: str, value: bytes | None) -> str:

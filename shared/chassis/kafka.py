@@ -8,6 +8,7 @@ that cannot fail. tests/chassis/test_kafka.py asserts it of every subscriber.
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
@@ -20,14 +21,18 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.chassis import telemetry
+from shared.chassis.clock import Clock
+from shared.chassis.consumer import Consumer, Handler
 from shared.chassis.database import Sessions, is_outage
-from shared.chassis.dead_letters import DeadLetter
-from shared.chassis.inbox import Clock, Consumer, Handler
+from shared.chassis.dead_letters import DeadLetter, TooManyDeadLetters
 from shared.contracts.event import Event
 
 BATCH_RECORDS = 500
 BATCH_TIMEOUT_MS = 50
 LONGEST_WAIT_SECONDS = 5.0
+STANDSTILL_SECONDS = 20.0
+"""How long a consumer waits that has too many dead letters. It asks again, for they may have been dealt with."""
+
 
 H = TypeVar("H", bound=Handler)
 
@@ -68,6 +73,7 @@ class Consumers:
         sessions: Sessions,
         clock: Clock,
         provided: Mapping[str, Any] | None = None,
+        dead_letter_limit: int = 100,
     ) -> None:
         self.by_topic: dict[str, Consumer] = {
             event.topic: Consumer(
@@ -77,6 +83,7 @@ class Consumers:
                 clock=clock,
                 provided=provided or {},
                 run_waiting=self._run_waiting if event in events.awaited else None,
+                limit=dead_letter_limit,
             )
             for event, handler in events.handlers.items()
         }
@@ -171,23 +178,47 @@ def _subscribe(broker: KafkaBroker, topic: str, consumer: Consumer, *, service: 
 
     async def take(message: Any) -> None:
         nonlocal failures
+        begun = time.monotonic()
         try:
             await consumer.take(message.raw_message)
         except asyncio.CancelledError:
             raise
         except Exception as failure:  # noqa: BLE001 - an exception let through would skip the batch
             failures += 1
-            longest = min(LONGEST_WAIT_SECONDS, 0.1 * 2 ** min(failures, 10))
-            wait = random.uniform(0, longest)  # noqa: S311 - jitter, so that replicas do not return in step
-            log.warning("batch waits", topic=topic, reason=type(failure).__name__, seconds=round(wait, 2))
-            telemetry.BATCHES_RETRIED.labels(topic).inc()
+            consumer.active_at = time.monotonic()
+            wait = _wait_after(failure, failures)
+            _tell_that_a_batch_waits(consumer, failure, wait)
             await asyncio.sleep(wait)
             _rewind(message.consumer, message.raw_message)
             return
         failures = 0
+        consumer.active_at = time.monotonic()
+        consumer.trouble = None
+        telemetry.CONSUMER_STOPPED.labels(topic).set(0)
+        telemetry.BATCH_SECONDS.labels(topic).observe(time.monotonic() - begun)
         try:
             await message.ack()
         except Exception as failure:  # noqa: BLE001 - the effects are committed; a repeat is dropped by its id
             log.warning("offsets not committed", topic=topic, reason=type(failure).__name__)
 
     subscriber(take, parser=parse, decoder=decode)
+
+
+def _wait_after(failure: Exception, failures: int) -> float:
+    """How long to wait, in seconds, with jitter, so that replicas do not return in step."""
+    longest = min(LONGEST_WAIT_SECONDS, 0.1 * 2 ** min(failures, 10))
+    if isinstance(failure, TooManyDeadLetters):
+        longest = STANDSTILL_SECONDS
+    return random.uniform(longest / 2, longest)  # noqa: S311 - jitter
+
+
+def _tell_that_a_batch_waits(consumer: Consumer, failure: Exception, wait: float) -> None:
+    topic = consumer.event_type.topic
+    telemetry.BATCHES_RETRIED.labels(topic).inc()
+    if isinstance(failure, TooManyDeadLetters):
+        consumer.trouble = f"stands still: {failure}"
+        telemetry.CONSUMER_STOPPED.labels(topic).set(1)
+        log.error("consumer stands still", topic=topic, reason=str(failure), seconds=round(wait, 2))
+    else:
+        consumer.trouble = f"waits: {type(failure).__name__}"
+        log.warning("batch waits", topic=topic, reason=type(failure).__name__, seconds=round(wait, 2))

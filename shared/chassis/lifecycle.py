@@ -18,8 +18,9 @@ from litestar.datastructures import State
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.chassis import kafka
+from shared.chassis.clock import Clock, utc_now
 from shared.chassis.database import Sessions, connect, sessions_of
-from shared.chassis.inbox import Clock, forget_old_messages, utc_now
+from shared.chassis.inbox import forget_old_messages
 from shared.chassis.kafka import Consumers, EventRouter
 from shared.chassis.outbox import Relay
 from shared.chassis.settings import Settings
@@ -56,7 +57,13 @@ class Service:
     def __post_init__(self) -> None:
         self.engine = connect(self.settings.database_url, service=self.name, pool_size=self.settings.database_pool_size)
         self.sessions = sessions_of(self.engine)
-        self.consumers = Consumers(self.events, sessions=self.sessions, clock=self.clock, provided=self.provided)
+        self.consumers = Consumers(
+            self.events,
+            sessions=self.sessions,
+            clock=self.clock,
+            provided=self.provided,
+            dead_letter_limit=self.settings.dead_letter_limit,
+        )
         self._broker: KafkaBroker | None = None
 
     @property

@@ -15,17 +15,21 @@ import msgspec
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Text, delete, func, select
+from opentelemetry.trace import SpanKind
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Row, Text, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.chassis import envelope
+from shared.chassis import envelope, telemetry, tracing
 from shared.chassis.database import ChassisTable, Timestamp
 from shared.contracts.event import Event
 
 BATCH = 500
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0
+ACKNOWLEDGEMENT_SECONDS = 60.0
+"""An idempotent producer never gives up by itself; after this long, another one tries."""
+
 _LOCK = 0x636C6F7365  # "close", any number that no other advisory lock of ours uses
 
 log = structlog.get_logger()
@@ -43,6 +47,7 @@ class OutboxMessage(ChassisTable):
     topic: Mapped[str] = mapped_column(Text)
     key: Mapped[str] = mapped_column(Text)
     payload: Mapped[bytes]
+    traceparent: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[Timestamp] = mapped_column(server_default=func.clock_timestamp())
 
 
@@ -51,7 +56,14 @@ def emit(session: AsyncSession, event: Event) -> None:
 
     Lock the row the event is about before: events of one key then leave in the order their transactions took it.
     """
-    session.add(OutboxMessage(topic=event.topic, key=event.key, payload=msgspec.json.encode(event)))
+    session.add(
+        OutboxMessage(
+            topic=event.topic,
+            key=event.key,
+            payload=msgspec.json.encode(event),
+            traceparent=tracing.traceparent(),
+        )
+    )
 
 
 class Relay:
@@ -103,24 +115,48 @@ class Relay:
         for row in rows:
             if row.topic in refused:
                 continue  # behind the refused one, in order
+            try:
+                sent[row.id] = await self._send(row, producer)
+            except KafkaError as refusal:
+                refused[row.topic] = RuntimeError(f"{row.topic} refuses an event: {refusal!r}")
+        if sent:
+            await asyncio.wait(sent.values(), timeout=ACKNOWLEDGEMENT_SECONDS)
+        failures: list[BaseException] = list(refused.values())
+        published = []
+        for row in rows:
+            outcome = sent.get(row.id)
+            if outcome is None:
+                continue
+            if not outcome.done():
+                failures.append(TimeoutError(f"{row.topic} was not acknowledged in {ACKNOWLEDGEMENT_SECONDS:.0f} s"))
+            elif failure := outcome.exception():
+                failures.append(failure)
+            else:
+                published.append(row.id)
+                telemetry.EVENTS_PUBLISHED.labels(row.topic).inc()
+        await connection.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(published)))
+        if failures:
+            raise failures[0]
+        return len(rows)
+
+    async def _send(self, row: Row, producer: AIOKafkaProducer) -> asyncio.Future:
+        with tracing.span(
+            f"publish {row.topic}",
+            SpanKind.PRODUCER,
+            parent=row.traceparent,
+            since=row.created_at,  # the span's length is how long the event waited
+            messaging__system="kafka",
+            messaging__destination__name=row.topic,
+        ):
             headers = envelope.headers_of(
                 event_id=str(row.event_id),
                 event_type=row.topic,
                 source=f"closeloop/{self._service}",
                 subject=row.key,
                 time=row.created_at,
+                traceparent=tracing.traceparent() or row.traceparent,
             )
-            try:
-                sent[row.id] = await producer.send(row.topic, row.payload, key=row.key.encode(), headers=headers)
-            except KafkaError as refusal:
-                refused[row.topic] = RuntimeError(f"{row.topic} refuses an event: {refusal!r}")
-        outcomes = await asyncio.gather(*sent.values(), return_exceptions=True)
-        published = [id_ for id_, outcome in zip(sent, outcomes, strict=True) if not isinstance(outcome, BaseException)]
-        await connection.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(published)))
-        failures = [*refused.values(), *(outcome for outcome in outcomes if isinstance(outcome, BaseException))]
-        if failures:
-            raise failures[0]
-        return len(rows)
+            return await producer.send(row.topic, row.payload, key=row.key.encode(), headers=headers)
 
 
 _OLDEST = (
@@ -130,6 +166,7 @@ _OLDEST = (
         OutboxMessage.topic,
         OutboxMessage.key,
         OutboxMessage.payload,
+        OutboxMessage.traceparent,
         OutboxMessage.created_at,
     )
     .order_by(OutboxMessage.id)

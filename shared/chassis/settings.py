@@ -3,7 +3,7 @@
 import sys
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.chassis.database import async_driver
@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     kafka_session_timeout_ms: int = 30_000
     database_pool_size: int = 10
+    dead_letter_limit: Annotated[int, Field(ge=1)] = 100
+    """Records of one topic that may die within 24 hours before its consumer stands still."""
 
     @classmethod
     def from_environment(cls) -> Self:

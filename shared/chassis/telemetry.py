@@ -4,19 +4,48 @@ import logging
 import sys
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
 
 EVENTS_TAKEN = Counter(
     "closeloop_events_taken_total",
-    "Records taken from Kafka: applied, repeated (dropped by id), parked (awaits another event), dead.",
+    "Records taken from Kafka: applied, repeated (dropped by id), contradicted (dropped by id though it says something"
+    " else: its publisher uses ids twice), parked (awaits another event), dead.",
     ["topic", "outcome"],
 )
 BATCHES_RETRIED = Counter(
     "closeloop_batches_retried_total",
     "Batches put back because the database or Kafka failed; none of their records is lost.",
     ["topic"],
+)
+BATCH_SECONDS = Histogram(
+    "closeloop_batch_seconds",
+    "From a batch's arrival to the commit of its effects; batches that were put back do not count.",
+    ["topic"],
+)
+CONSUMER_STOPPED = Gauge(
+    "closeloop_consumer_stopped",
+    "1 when a topic's consumer stands still, since too many of its records died within a day. Somebody must look.",
+    ["topic"],
+)
+CONSUMER_LAG = Gauge(
+    "closeloop_consumer_lag",
+    "Records on a topic that this service, all its replicas together, has not taken.",
+    ["topic"],
+)
+DEAD_LETTERS = Gauge(
+    "closeloop_dead_letters", "Records kept that had no effect: dead, or waiting for another event.", ["topic", "state"]
+)
+OUTBOX_EVENTS = Gauge("closeloop_outbox_events", "Events that are not published yet.")
+OUTBOX_AGE = Gauge(
+    "closeloop_outbox_oldest_seconds", "How long the oldest event has waited to be published, in seconds."
+)
+EVENTS_PUBLISHED = Counter("closeloop_events_published_total", "Events the broker has acknowledged.", ["topic"])
+REQUEST_SECONDS = Histogram(
+    "closeloop_request_seconds",
+    "From a request's arrival to the end of its response, by the route's pattern.",
+    ["method", "route", "status"],
 )
 KAFKA_CONNECTED = Gauge("closeloop_kafka_connected", "1 when this service's consumers have started, else 0.")
 NOTES_DROPPED = Counter(

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.chassis import health
+from shared.chassis.clock import Clock
 from shared.chassis.dead_letters import Awaits
-from shared.chassis.inbox import Clock
 from shared.chassis.kafka import EventRouter
 from shared.chassis.lifecycle import Service
 from shared.chassis.outbox import emit

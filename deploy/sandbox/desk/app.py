@@ -9,8 +9,8 @@ from deploy.sandbox.desk.demo import publish_demo
 from deploy.sandbox.desk.handlers import events
 from deploy.sandbox.desk.routes import ROUTES
 from deploy.sandbox.desk.settings import Settings
+from shared.chassis.clock import Clock, utc_now
 from shared.chassis.database import Sessions
-from shared.chassis.inbox import Clock, utc_now
 from shared.chassis.lifecycle import Chore, Service
 from shared.public_pages.pages import public_app
 

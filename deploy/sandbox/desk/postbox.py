@@ -7,8 +7,8 @@ from aiosmtpd.smtp import SMTP, Envelope
 from uuid_utils.compat import uuid7
 
 from deploy.sandbox.desk.tables import Mail
+from shared.chassis.clock import Clock
 from shared.chassis.database import Sessions
-from shared.chassis.inbox import Clock
 from shared.chassis.lifecycle import Chore
 
 log = structlog.get_logger()

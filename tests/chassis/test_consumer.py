@@ -5,16 +5,20 @@ import dataclasses
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+import sqlalchemy
+from sqlalchemy import func, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from shared.chassis import telemetry
-from shared.chassis.dead_letters import DeadLetter
+from shared.chassis import consumer, telemetry
+from shared.chassis.dead_letters import DeadLetter, TooManyDeadLetters
 from shared.chassis.inbox import InboxMessage, forget_old_messages
 from shared.chassis.outbox import OutboxMessage
+from shared.chassis.settings import Settings
 from tests.builders import a_ticket, a_ticket_resolved, a_ticket_updated, an_account
 from tests.chassis.counting import Heard, failing
 from tests.stage import Delivery, Stage, delivery_of
+
+LIMIT = Settings.model_fields["dead_letter_limit"].default
 
 
 def update(subject: str, ticket_id: str = "T-1") -> Delivery:
@@ -78,19 +82,77 @@ async def test_one_that_keeps_failing_is_buried_and_costs_only_itself(counting: 
     assert (await counting.row(DeadLetter)).attempts == 3
 
 
+async def test_a_handler_that_a_release_broke_stands_still_at_the_limit_and_loses_nothing(
+    counting: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deployment must not drain a topic into the dead letters; mended, work goes on where it stood."""
+    monkeypatch.setattr(consumer, "RETRY_SECONDS", 0)
+    batch = [update("bad", f"T-{number:03}") for number in range(LIMIT + 20)]
+    failing["bad"] = [ValueError("broken by a release")] * 3 * 2 * len(batch)
+
+    for _ in range(2):
+        with pytest.raises(TooManyDeadLetters, match="more than 100 dead letters"):
+            await counting.hears(*batch)
+    assert await counting.count(DeadLetter) == LIMIT
+    assert await counting.count(Heard) == 0
+
+    failing.clear()
+    await counting.hears(*batch)
+    assert await counting.count(DeadLetter) == 0
+    assert await counting.count(Heard) == LIMIT + 20
+
+
+async def test_what_died_yesterday_does_not_count(counting: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is for something that just broke, not for what gathered over a year."""
+    monkeypatch.setattr(consumer, "RETRY_SECONDS", 0)
+    failing["bad"] = [ValueError("no")] * 999
+    await counting.hears(*(update("bad", f"T-{number:03}") for number in range(LIMIT)))
+    async with counting.service.sessions.begin() as session:
+        await session.execute(sqlalchemy.update(DeadLetter).values(died_at=func.now() - timedelta(hours=25)))
+
+    await counting.hears(update("bad", "T-new"))
+
+    assert await counting.count(DeadLetter) == LIMIT + 1
+
+
+async def test_unreadable_records_count_too(counting: Stage) -> None:
+    """A release that no longer understands a contract breaks as much as one whose handler fails."""
+    batch = [dataclasses.replace(update("x", f"T-{number:03}"), value=b"{") for number in range(LIMIT + 1)]
+
+    with pytest.raises(TooManyDeadLetters):
+        await counting.hears(*batch)
+
+    assert await counting.count(DeadLetter) == LIMIT
+
+
+async def test_a_name_used_twice_for_different_events_is_told(counting: Stage) -> None:
+    """A publisher that makes the ticket's id the event's loses all but the first: somebody must see that."""
+    contradicted = telemetry.EVENTS_TAKEN.labels("ticket.updated", "contradicted")
+    before = contradicted._value.get()
+    first, second = (
+        delivery_of(a_ticket_updated(ticket=a_ticket(subject=subject)), event_id="ticket-1") for subject in "ab"
+    )
+
+    await counting.hears(first, second)
+    await counting.hears(second, first)
+
+    assert [row.what for row in await counting.rows(Heard)] == ["a"]
+    assert contradicted._value.get() - before == 2
+
+
 async def test_a_buried_record_has_its_effect_when_replayed_and_only_then(counting: Stage) -> None:
     """A dead letter is whole: what could not be done can be done later."""
     failing["a"] = [ValueError("not yet")] * 5
     await counting.hears(update("a"))
-    consumer = counting.service.consumers.by_topic["ticket.updated"]
+    taking = counting.service.consumers.by_topic["ticket.updated"]
     letter = await counting.row(DeadLetter)
 
     with pytest.raises(ValueError, match="not yet"):
         async with counting.service.sessions.begin() as session:
-            await consumer.run_letter(session, letter)
+            await taking.run_letter(session, letter)
     assert await counting.count(DeadLetter) == 1
     async with counting.service.sessions.begin() as session:
-        await consumer.run_letter(session, letter)
+        await taking.run_letter(session, letter)
 
     assert await counting.count(Heard) == 1
     assert await counting.count(DeadLetter) == 0
