@@ -24,7 +24,7 @@ from deploy.server_process import ServerProcess, free_port
 from shared.chassis.migrations import migrate
 from shared.contracts import Event
 from tests.notifier.mailbox import Mailbox
-from tests.stage import delivery_of
+from tests.stage import Delivery, delivery_of
 
 ROOT = Path(__file__).parents[1]
 SERVICES = ("portal", "surveys", "notifier", "reports")
@@ -39,15 +39,15 @@ def service_of(replica: str) -> str:
 class Product:
     """Four services, their databases and a mailbox. Each method waits until what it says holds."""
 
-    def __init__(self, folder: Path, server: PostgresServer, kafka: str) -> None:
+    def __init__(self, folder: Path, server: PostgresServer, kafka: str, mailbox: Mailbox | None = None) -> None:
         self.folder = folder
         self._server = server
-        self._kafka = kafka
-        self._prefix = f"product_{uuid4().hex[:8]}"
+        self.kafka = kafka
+        self.prefix = f"product_{uuid4().hex[:8]}"
+        self.processes: dict[str, ServerProcess] = {}
         self._ports = {name: free_port() for name in SERVICES}
-        self._processes: dict[str, ServerProcess] = {}
         self.database_urls: dict[str, str] = {}
-        self.mailbox = Mailbox()
+        self.mailbox = mailbox or Mailbox()
         self.http = httpx.AsyncClient(timeout=10)
 
     def url(self, name: str) -> str:
@@ -70,12 +70,12 @@ class Product:
 
     async def make_database(self, service: str) -> str:
         """Make a service's database and give its URL."""
-        return self._server.create_database(f"{self._prefix}_{service}")
+        return self._server.create_database(f"{self.prefix}_{service}")
 
     def launch(self, name: str) -> None:
         """Start a replica and do not wait for it."""
         self._ports.setdefault(name, free_port())
-        self._processes[name] = ServerProcess(
+        self.processes[name] = ServerProcess(
             self.command(name), self.folder / f"{name}.log", signal.SIGKILL, env=self.environment(name)
         )
 
@@ -88,7 +88,7 @@ class Product:
         return {
             **{key: value for key, value in os.environ.items() if key != "DATABASE_URL"},
             "DATABASE_URL": self.database_urls[service_of(name)],
-            "KAFKA_BOOTSTRAP_SERVERS": self._kafka,
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
             "KAFKA_SESSION_TIMEOUT_MS": "6000",
             "PORT": str(self._ports[name]),
             "PUBLIC_URL": self.url(service_of(name)),
@@ -106,7 +106,7 @@ class Product:
             try:
                 return (await self.http.get(f"{self.url(name)}/health/ready")).json()["status"] == status
             except httpx.TransportError:
-                assert self._processes[name].running, self.log(name)
+                assert self.processes[name].running, self.log(name)
                 return False
 
         await until(ready, seconds=40)
@@ -117,15 +117,15 @@ class Product:
 
     def kill(self, name: str) -> None:
         """End a service as the power would."""
-        self._processes[name].stop(signal.SIGKILL)
+        self.processes[name].stop(signal.SIGKILL)
 
     def stop(self, name: str) -> None:
         """End a service as its supervisor would."""
-        self._processes[name].stop(signal.SIGTERM)
+        self.processes[name].stop(signal.SIGTERM)
 
     async def close(self) -> None:
         """End everything."""
-        await asyncio.gather(*(asyncio.to_thread(self.stop, name) for name in self._processes))
+        await asyncio.gather(*(asyncio.to_thread(self.stop, name) for name in self.processes))
         await self.mailbox.close()
         await self.http.aclose()
 
@@ -172,9 +172,9 @@ class Product:
 class HelpDesk:
     """Publishes events and hears what comes back, with a plain Kafka client."""
 
-    def __init__(self, kafka: str) -> None:
+    def __init__(self, kafka: str, **options: Any) -> None:
         self._kafka = kafka
-        self._producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all")
+        self._producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", **options)
 
     async def start(self) -> None:
         """Connect."""
@@ -187,14 +187,21 @@ class HelpDesk:
     async def publishes(self, *events: Event) -> None:
         """Publish and wait until the broker has it."""
         for event in events:
-            delivery = delivery_of(event)
-            await self._producer.send_and_wait(
-                delivery.topic, delivery.value, key=delivery.key, headers=list(delivery.headers)
-            )
+            await (await self.sends(delivery_of(event)))
+
+    async def sends(self, delivery: Delivery, **where: Any) -> asyncio.Future:
+        """Hand a record to the client, in order; the future is the broker's word."""
+        return await self._producer.send(
+            delivery.topic, delivery.value, key=delivery.key, headers=list(delivery.headers), **where
+        )
+
+    async def flush(self) -> None:
+        """Wait until the broker has, or has refused, everything."""
+        await self._producer.flush()
 
     async def hears(self, topic: str, account_id: str, count: int = 1, *, quiet_seconds: float = 0) -> list[dict]:
         """Wait for `count` events of an account on a topic, then `quiet_seconds` for more that should not come."""
-        consumer = AIOKafkaConsumer(topic, bootstrap_servers=self._kafka, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(topic, bootstrap_servers=self.kafka, auto_offset_reset="earliest")
         await consumer.start()
         heard: list[dict] = []
         loop = asyncio.get_running_loop()
