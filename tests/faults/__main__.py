@@ -35,13 +35,15 @@ def main(seed: str, only: str, rate: float, *, short: bool) -> None:
 
 async def _run(rows, folder: Path, seed: str, pace: Pace) -> int:
     failures = 0
-    async with own_parts(folder) as (kafka, servers):
-        async with running(folder, servers, kafka.bootstrap_servers, seed=seed, pace=pace, kafka=kafka) as run:
-            for row in rows:
-                result = await run.play(row)
-                show_row(console, result)
-                show_violations(console, result)
-                failures += not result.passed
+    async with (
+        own_parts(folder) as (kafka, servers),
+        running(folder, servers, kafka.bootstrap_servers, seed=seed, pace=pace, kafka=kafka) as run,
+    ):
+        for row in rows:
+            result = await run.play(row)
+            show_row(console, result)
+            show_violations(console, result)
+            failures += not result.passed
     console.print(f"{len(rows) - failures} of {len(rows)} rows passed; seed {seed}")
     return 1 if failures else 0
 

@@ -18,7 +18,6 @@ from tests.faults.system import System
 from tests.product import SERVICES
 
 _REPEATED = re.compile(r'^closeloop_events_taken_total\{outcome="repeated",topic="[^"]+"\} ([\d.e+]+)$', re.MULTILINE)
-SAYING = ("portal", "surveys", "notifier")
 
 
 class Gauges:
@@ -107,27 +106,36 @@ async def come_to_rest(system: System, log: Log, patience: float) -> tuple[float
 async def _under_way(system: System, log: Log) -> str:
     async with asyncio.timeout(30):
         await system.all_present()
+    # Events last, once more: a record or an email may have led to one.
+    for look in (_events_under_way, _parked, _queued, _events_under_way):
+        if left := await look(system, log):
+            return left
+    return ""
+
+
+async def _events_under_way(system: System, log: Log) -> str:
     for service in SERVICES:
         async with system.admin(service) as database:
             if waiting := await database.fetchval("SELECT count(*) FROM outbox"):
                 return f"{waiting} events in the outbox of {service}"
-    if lag := await log.lag():
-        return f"lag {lag}"
+    lag = await log.lag()
+    return f"lag {lag}" if lag else ""
+
+
+async def _parked(system: System, _: Log) -> str:
     for service in SERVICES:
         async with system.admin(service) as database:
             if parked := await database.fetchval("SELECT count(*) FROM dead_letters WHERE awaits IS NOT NULL"):
                 return f"{parked} records parked in {service}"
+    return ""
+
+
+async def _queued(system: System, _: Log) -> str:
     async with system.admin("notifier") as database:
         if queued := await database.fetchval("SELECT count(*) FROM emails WHERE state = 'queued'"):
             if not system.mailbox.conversations:
-                # Nobody has one in hand, for who has is connected: those are waits, and leases of the dead. Time passes.
+                # Nobody has one in hand, for who has is connected: these are put off, or leased by the dead.
+                # Time passes.
                 await database.execute("UPDATE emails SET due_at = now() WHERE state = 'queued' AND due_at > now()")
             return f"{queued} emails"
-    # Once more: an email or a record may have led to something.
-    if lag := await log.lag():
-        return f"lag {lag}"
-    for service in SAYING:
-        async with system.admin(service) as database:
-            if waiting := await database.fetchval("SELECT count(*) FROM outbox"):
-                return f"{waiting} events in the outbox of {service}"
     return ""

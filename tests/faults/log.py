@@ -46,24 +46,25 @@ class Log:
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._bootstrap_servers = bootstrap_servers
+        # Subscribed to nothing. Kept, since it takes more than a second to learn of all topics.
+        self._reader: AIOKafkaConsumer | None = None
         self._positions: dict[TopicPartition, int] = {}
         self.entries: list[Entry] = []
 
     async def read_to_end(self) -> list[Entry]:
         """Read what was added since the last time and give everything."""
-        async with self._reader() as reader:
-            partitions = _partitions()
-            ends = {partition: end for partition, end in (await reader.end_offsets(partitions)).items() if end}
-            behind = {partition for partition, end in ends.items() if self._positions.get(partition, 0) < end}
-            if behind:
-                reader.assign(behind)
-                for partition in behind:
-                    reader.seek(partition, self._positions.get(partition, 0))
-            while behind:
-                for partition, records in (await reader.getmany(timeout_ms=500, max_records=5000)).items():
-                    self.entries.extend(_entry(record) for record in records)
-                    self._positions[partition] = records[-1].offset + 1
-                behind = {partition for partition in behind if self._positions.get(partition, 0) < ends[partition]}
+        reader = await self._open()
+        ends = {partition: end for partition, end in (await reader.end_offsets(_partitions())).items() if end}
+        behind = {partition for partition, end in ends.items() if self._positions.get(partition, 0) < end}
+        if behind:
+            reader.assign(behind)
+            for partition in behind:
+                reader.seek(partition, self._positions.get(partition, 0))
+        while behind:
+            for partition, records in (await reader.getmany(timeout_ms=500, max_records=5000)).items():
+                self.entries.extend(_entry(record) for record in records)
+                self._positions[partition] = records[-1].offset + 1
+            behind = {partition for partition in behind if self._positions.get(partition, 0) < ends[partition]}
         return self.entries
 
     async def lag(self) -> dict[str, int]:
@@ -74,8 +75,7 @@ class Log:
             committed = {group: await admin.list_consumer_group_offsets(group) for _, group in GROUPS}
         finally:
             await admin.close()
-        async with self._reader() as reader:
-            ends = await reader.end_offsets(_partitions())
+        ends = await (await self._open()).end_offsets(_partitions())
         lags = {
             group: sum(
                 end - max(committed[group][partition].offset if partition in committed[group] else 0, 0)
@@ -86,11 +86,20 @@ class Log:
         }
         return {group: lag for group, lag in lags.items() if lag}
 
-    def _reader(self) -> AIOKafkaConsumer:
-        # Subscribed to nothing, it knows the partitions of all topics.
-        return AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+    async def close(self) -> None:
+        """Hang up."""
+        if self._reader:
+            await self._reader.stop()
+            self._reader = None
+
+    async def _open(self) -> AIOKafkaConsumer:
+        if self._reader is None:
+            reader = AIOKafkaConsumer(
+                bootstrap_servers=self._bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
+            )
+            await reader.start()
+            self._reader = reader
+        return self._reader
 
 
 def _partitions() -> list[TopicPartition]:

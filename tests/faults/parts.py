@@ -43,10 +43,10 @@ async def running(
     kafka: NativeKafka | None = None,
 ) -> AsyncIterator[Run]:
     """Start the product and everything a run needs."""
-    folder.mkdir(parents=True, exist_ok=True)
     system = System(folder, servers, bootstrap_servers)
     helpdesk = HelpDesk(bootstrap_servers, request_timeout_ms=60_000)
     journal = Journal(folder / "journal.jsonl")
+    log = Log(bootstrap_servers)
     try:
         await system.start()
         await helpdesk.start()
@@ -55,7 +55,7 @@ async def running(
             kafka=kafka,
             helpdesk=helpdesk,
             journal=journal,
-            log=Log(bootstrap_servers),
+            log=log,
             seed=seed,
             pace=pace,
         )
@@ -63,4 +63,5 @@ async def running(
         await system.close()
         with contextlib.suppress(Exception):
             await asyncio.wait_for(helpdesk.stop(), 10)
+            await asyncio.wait_for(log.close(), 10)
         await journal.close()

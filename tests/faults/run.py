@@ -58,7 +58,7 @@ class Run:
         name = fault.id.lower()
         desk = Desk(name, random.Random(f"{self.seed}/{name}/desk"))
         visitors = Visitors(self.system)
-        workload = Workload(name, desk, self.helpdesk, visitors, self.journal, self.seed)
+        workload = Workload(name, desk, helpdesk=self.helpdesk, visitors=visitors, journal=self.journal, seed=self.seed)
         self.system.mailbox.listener = workload.got_mail
         scene = Scene(
             system=self.system,

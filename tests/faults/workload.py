@@ -29,7 +29,7 @@ class Workload:
     """Does operations on a desk's tickets until it is told to stop."""
 
     def __init__(
-        self, name: str, desk: Desk, helpdesk: HelpDesk, visitors: Visitors, journal: Journal, seed: str
+        self, name: str, desk: Desk, *, helpdesk: HelpDesk, visitors: Visitors, journal: Journal, seed: str
     ) -> None:
         self.desk = desk
         self._name = name
