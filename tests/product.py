@@ -149,16 +149,21 @@ class Product:
         """Have an operator make an API key."""
 
         async def made() -> str | None:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "services.reports", "keys", "create", account_id, "--name", "journey"),
-                env=self.environment("reports"),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            output, _ = await process.communicate()
-            return next((word for word in output.decode().split() if word.startswith("cl_")), None)
+            _, output = await self.operate("reports", "keys", "create", account_id, "--name", "journey")
+            return next((word for word in output.split() if word.startswith("cl_")), None)
 
         return await until(made, seconds=30)
+
+    async def operate(self, service: str, *command: str) -> tuple[int | None, str]:
+        """Run a command of a service's, as an operator does; give its exit code and what it printed."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", f"services.{service}", *command),
+            env=self.environment(service) | {"COLUMNS": "200"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        return process.returncode, output.decode()
 
     async def summary(self, key: str) -> dict[str, Any]:
         """What a dashboard reads."""

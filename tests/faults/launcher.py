@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import runpy
+import signal
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -40,15 +41,17 @@ class Levers:
         return self._set.get(name)
 
     def passes(self, point: str) -> None:
-        """End here, as a power failure would, if this is the passage of the point that the harness chose."""
-        crash = self["crash"]
-        if not crash or crash["point"] != point:
+        """End or fall asleep here if this is the passage of the point that the harness chose."""
+        halt = self["halt"]
+        if not halt or halt["point"] != point:
             return
         self._passages += 1
-        if self._passages == crash["passage"]:
-            self._path.unlink()  # the next process lives
-            print(f"crash at {point}", file=sys.stderr, flush=True)
-            os._exit(CRASHED)
+        if self._passages == halt["passage"]:
+            self._path.unlink()  # the next process lives, and this one when it is woken
+            print(f"{halt['how']} at {point}", file=sys.stderr, flush=True)
+            if halt["how"] == "crash":
+                os._exit(CRASHED)
+            os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def main() -> None:

@@ -14,12 +14,16 @@ class Levers:
 
     def crash_at(self, point: str, passage: int) -> None:
         """Have the replica end at the given passage of a point from now. Its next process lives."""
-        self._write(crash={"point": point, "passage": passage})
+        self._write(halt={"point": point, "passage": passage, "how": "crash"})
+
+    def stop_at(self, point: str, passage: int) -> None:
+        """Have the replica fall asleep, as by SIGSTOP, at the given passage of a point from now."""
+        self._write(halt={"point": point, "passage": passage, "how": "stop"})
 
     @property
-    def has_crashed(self) -> bool:
-        """Whether the point was reached."""
-        return "crash" in self._set and not self.path.exists()
+    def reached(self) -> bool:
+        """Whether the replica has come to the point."""
+        return "halt" in self._set and not self.path.exists()
 
     def shift_clock(self, seconds: float) -> None:
         """Set the replica's clock ahead, or back."""
@@ -35,8 +39,8 @@ class Levers:
         self.path.unlink(missing_ok=True)
 
     def _write(self, **levers: Any) -> None:
-        if self.has_crashed:
-            del self._set["crash"]
+        if self.reached:
+            del self._set["halt"]
         self._set |= levers
         unfinished = self.path.with_suffix(".new")
         unfinished.write_text(json.dumps(self._set))

@@ -133,12 +133,17 @@ class Run:
         healed = datetime.now(UTC)
         await scene.did("healed")
         limit = self.pace.progress_after_rebalance if scene.rebalances else self.pace.progress
-        progress, _ = await asyncio.gather(
-            first_progress(self.system, scene.victims, healed, self.pace.patience), asyncio.sleep(self.pace.after)
-        )
-        result.figures["progress s"] = None if progress is None else round(progress, 1)
-        scene.demand(progress is not None and progress <= limit, "O9", f"first progress after {progress} s")
+        if scene.progress or scene.victims:
+            progress, _ = await asyncio.gather(self._progress(scene, healed), asyncio.sleep(self.pace.after))
+            result.figures["progress s"] = None if progress is None else round(progress, 1)
+            scene.demand(progress is not None and progress <= limit, "O9", f"first progress after {progress} s")
         await scene.workload.stop()
+
+    async def _progress(self, scene: Scene, healed: datetime) -> float | None:
+        if scene.progress is None:
+            return await first_progress(self.system, scene.victims, healed, self.pace.patience)
+        came = await scene.until(scene.progress, self.pace.patience)
+        return time.time() - healed.timestamp() if came else None
 
 
 def _counted(evidence: Evidence) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,6 +58,8 @@ class Scene:
     allowed_repeats: int = 0
     undeliverable: set[str] = field(default_factory=set)
     rebalances: bool = False
+    progress: Callable[[], bool] | None = None
+    """What counts as the first progress where it is not an event that a victim takes."""
     afterwards: list[Callable[[Evidence], Awaitable[None]]] = field(default_factory=list)
     """What is looked at when everything has come to rest, before the oracles judge."""
 
@@ -67,6 +70,13 @@ class Scene:
     async def lasting(self, seconds: float) -> None:
         """Let a fault last."""
         await asyncio.sleep(seconds * self.pace.stretch)
+
+    async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait for something for some time, and tell whether it came."""
+        give_up_at = time.monotonic() + seconds
+        while not condition() and time.monotonic() < give_up_at:
+            await asyncio.sleep(0.05)
+        return condition()
 
     async def did(self, deed: str, **facts: Any) -> None:
         """Note what the nemesis did."""

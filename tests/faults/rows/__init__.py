@@ -1,6 +1,11 @@
 """The fault matrix, a row each."""
 
+from tests.faults.rows.crashes import CRASHES
+from tests.faults.rows.kafka import KAFKA
 from tests.faults.rows.kills import KILLS
+from tests.faults.rows.postgres import POSTGRES
+from tests.faults.rows.replicas import REPLICAS
+from tests.faults.rows.smtp import SMTP
 from tests.faults.scene import Fault
 
-ROWS: tuple[Fault, ...] = (*KILLS,)
+ROWS: tuple[Fault, ...] = (*KILLS, *CRASHES, *REPLICAS, *KAFKA, *POSTGRES, *SMTP)
