@@ -149,6 +149,7 @@ class Run:
 def _counted(evidence: Evidence) -> dict[str, Any]:
     outcomes = Counter(operation.outcome for operation in evidence.operations.values())
     distinct = len({(entry.topic, entry.name) for entry in evidence.log})
+    posts = sorted(visit.seconds for visit in evidence.visits if visit.method == "POST")
     statuses = Counter(str(visit.status or visit.error) for visit in failed(evidence))
     return {
         "ok": outcomes["ok"],
@@ -161,6 +162,7 @@ def _counted(evidence: Evidence) -> dict[str, Any]:
         "dead letters": len(evidence.dead),
         "failed visits": sum(statuses.values()),
         "failures": dict(statuses),
+        "POST ms": [round(1000 * posts[int(len(posts) * share)]) for share in (0.5, 0.95, 0.99)] if posts else [],
     }
 
 

@@ -11,6 +11,7 @@ LANES = 4
 
 async def nothing(scene: Scene) -> None:
     """No fault: what the oracles say of a product that nobody disturbs."""
+    await scene.lasting(10)
 
 
 async def kill(service: str, scene: Scene) -> None:
