@@ -5,7 +5,8 @@ from pathlib import Path
 from services.notifier.app import create_app, create_service
 from services.notifier.settings import Settings
 from services.notifier.tables import Table
-from shared.chassis.command_line import Program, command_line
+from shared.chassis.command_line import command_line
+from shared.chassis.program import Program
 
 command_line(
     Program(

@@ -11,8 +11,9 @@ from services.reports.api_keys import new_key
 from services.reports.app import create_app, create_service
 from services.reports.settings import Settings
 from services.reports.tables import Account, ApiKey, Table
-from shared.chassis.command_line import Program, command_line
+from shared.chassis.command_line import command_line
 from shared.chassis.lifecycle import Service
+from shared.chassis.program import Program
 
 program = Program(
     name="reports",

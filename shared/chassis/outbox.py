@@ -27,6 +27,7 @@ from shared.contracts.event import Event
 BATCH = 500
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0
+STOP_SECONDS = 3.0
 ACKNOWLEDGEMENT_SECONDS = 60.0
 """An idempotent producer never gives up by itself; after this long, another one tries."""
 
@@ -95,13 +96,13 @@ class Relay:
                 request_timeout_ms=15_000,
             )
             try:
-                await producer.start()
+                await _start(producer)
                 while True:
                     if await self._publish_oldest(connection, producer) < BATCH:
                         await asyncio.sleep(POLL_SECONDS)
             finally:
                 # Ends by itself when the broker answers; a dead broker must not hold up a shutdown.
-                await _within(5, producer.stop())
+                await _within(STOP_SECONDS, producer.stop())
                 # Not given back to the pool: the lock ends with the connection, whatever state that is in.
                 await connection.invalidate()
 
@@ -172,6 +173,17 @@ _OLDEST = (
     .order_by(OutboxMessage.id)
     .limit(BATCH)
 )
+
+
+async def _start(producer: AIOKafkaProducer) -> None:
+    """Connect. A start that is cut off would leave its connection behind, so a cancellation waits for its end."""
+    starting = asyncio.create_task(producer.start())
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting}, timeout=STOP_SECONDS)
+        starting.cancel()
+        raise
 
 
 async def _within(seconds: float, ending: Awaitable[None]) -> None:
