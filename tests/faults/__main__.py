@@ -20,7 +20,7 @@ console = Console(width=200)
 @click.command()
 @click.option("--seed", default="", help="Repeat the run of this seed.")
 @click.option("--only", default="", help="Rows to play, such as F5,F9.")
-@click.option("--rate", default=40.0, help="Operations a second.")
+@click.option("--rate", default=25.0, help="Operations a second.")
 @click.option("--short", is_flag=True, help="Shorter faults and less load.")
 def main(seed: str, only: str, rate: float, *, short: bool) -> None:
     """Break everything once and hold the result against the promises. Exit code 1: one was not kept."""

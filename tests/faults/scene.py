@@ -21,7 +21,7 @@ from tests.product import SERVICES, HelpDesk
 class Pace:
     """How hard and how long a row runs, and what counts as too slow. Seconds, megabytes, operations a second."""
 
-    rate: float = 40.0
+    rate: float = 25.0
     baseline: float = 3.0
     after: float = 3.0
     stretch: float = 1.0
