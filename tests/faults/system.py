@@ -148,7 +148,7 @@ class System(Product):
     async def add_replica(self, name: str) -> None:
         """Start another replica and send visitors there, too."""
         self.launch(name)
-        await self._is_live(name)
+        await self.is_live(name)
         self.rotation[service_of(name)].append(name)
 
     async def remove_replica(self, name: str) -> float:
@@ -223,7 +223,7 @@ class System(Product):
             await asyncio.to_thread(self.processes[name].stop, signal.SIGKILL)
             await asyncio.sleep(RESTART_SECONDS)
             self.launch(name)
-            await self._is_live(name)
+            await self.is_live(name)
         finally:
             absence.until = time.time()
             for other in self.absences:
@@ -231,7 +231,7 @@ class System(Product):
                     other.until = min(other.until, absence.until)
             del self._returning[name]
 
-    async def _is_live(self, name: str) -> None:
+    async def is_live(self, name: str) -> None:
         """Wait until a replica answers, for as long as it runs."""
         while self.processes[name].running:
             with contextlib.suppress(httpx.TransportError):

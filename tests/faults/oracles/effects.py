@@ -104,7 +104,11 @@ def _effects_and_log(evidence: Evidence) -> Iterable[Violation]:
     surveys = {str(row["survey_id"]) for row in evidence.surveys}
     emails = {(row["kind"], row["subject_id"], row["recipient"]) for row in evidence.emails}
     for place, there, due in (
-        ("portal's agents' messages", message_ids("agent"), {event["reply_id"] for event in facts("reply.sent")}),
+        (
+            "portal's agents' messages",
+            message_ids("agent"),
+            {event["reply_id"] for event in facts("reply.sent")},
+        ),
         (
             "portal's requesters' messages",
             message_ids("requester") - {"description"},

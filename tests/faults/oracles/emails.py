@@ -34,11 +34,7 @@ def each_email_once(evidence: Evidence) -> list[Violation]:
         *violation(
             "O6",
             "an email was refused for good and does not count as failed",
-            (
-                row["recipient"]
-                for row in rows.values()
-                if row["recipient"] in evidence.undeliverable and row["state"] != "failed"
-            ),
+            evidence.undeliverable - set(in_state("failed").values()),
         ),
     ]
     if (count := repeats(evidence)) > evidence.allowed_repeats:

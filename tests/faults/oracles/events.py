@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 
 from tests.faults.evidence import Evidence
 from tests.faults.oracles.violation import Violation, violation
@@ -35,7 +36,12 @@ def each_key_in_order(evidence: Evidence) -> list[Violation]:
                 order[topic, entry.key].append(committed.get(entry.event_id, 0))
             elif entry.facts and "ticket" in entry.facts:
                 order[topic, entry.key].append(entry.facts["ticket"]["version"])
-    inverted = (f"{topic} {key} {numbers}" for (topic, key), numbers in order.items() if numbers != sorted(numbers))
+    inverted = (
+        f"{topic} {key}: {earlier} before {later}"
+        for (topic, key), numbers in order.items()
+        for earlier, later in pairwise(numbers)
+        if earlier > later
+    )
     return [
         *violation("O4", "a key's events are in the log in another order", inverted),
         *violation("O4", "the portal does not show a ticket's newest version", _outdated(evidence)),

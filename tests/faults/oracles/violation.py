@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+LONGEST = 160
+"""Characters told of each thing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -19,5 +22,5 @@ class Violation:
 
 def violation(oracle: str, text: str, about: Iterable[object]) -> list[Violation]:
     """One violation for everything it is about; none when that is nothing."""
-    named: Sequence[str] = sorted(str(one) for one in about)
+    named: Sequence[str] = sorted(str(one)[:LONGEST] for one in about)
     return [Violation(oracle, text, tuple(named))] if named else []
