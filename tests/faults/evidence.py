@@ -97,12 +97,13 @@ async def gather(
     system: System,
     log: Log,
     desk: Desk,
-    visitors: Visitors,
     operations: dict[str, Operation],
+    visits: list[Visit],
     since: datetime,
     letters_before: int,
 ) -> Evidence:
     """Collect it. Everything must have come to rest."""
+    visitors = Visitors(system)
     accounts = desk.account_ids
     entries = await log.read_to_end()
     said, outbox, inbox, dead = {}, {}, {}, []
@@ -121,6 +122,8 @@ async def gather(
     tables = {name: await _rows(system, service, name, accounts) for service, name in _TABLES}
     async with system.admin("reports") as reports:
         keys = {account: await _key(reports, account) for account in accounts if await _knows(reports, account)}
+    answers = {account: await _answers(visitors, key) for account, key in keys.items()}
+    await visitors.close()
     return Evidence(
         operations=operations,
         log=[entry for entry in entries if entry.account_id in accounts],
@@ -130,8 +133,8 @@ async def gather(
         inbox=inbox,
         dead=dead,
         letters=list(_letters(system, letters_before)),
-        answers={account: await _answers(visitors, key) for account, key in keys.items()},
-        visits=visitors.visits,
+        answers=answers,
+        visits=[*visits, *visitors.visits],
         absences=system.absences,
         account_ids=accounts,
         zones=desk.zones,

@@ -92,13 +92,16 @@ class Journal:
         os.fsync(self._file.fileno())
 
 
-def operations_in(path: Path) -> dict[str, Operation]:
-    """Read a journal's operations, also one whose last line was cut off by a crash."""
+def operations_in(path: Path, row: str) -> dict[str, Operation]:
+    """Read a row's operations from a journal, also one whose last line was cut off by a crash."""
     found: dict[str, Operation] = {}
     for entry in _entries(path.read_bytes().splitlines(keepends=True)):
-        if facts := entry.get("operation"):
+        facts = entry.get("operation") or entry.get("ended") or {"id": ""}
+        if not facts["id"].startswith(f"{row}-"):
+            continue
+        if "operation" in entry:
             found[facts["id"]] = Operation(**facts)
-        elif facts := entry.get("ended"):
+        else:
             operation = found[facts["id"]]
             operation.outcome, operation.reason = facts["outcome"], facts["reason"]
             operation.ended_at = facts["ended_at"]

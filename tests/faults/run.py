@@ -4,8 +4,10 @@ import asyncio
 import random
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from deploy.kafka.native import NativeKafka
@@ -33,7 +35,8 @@ class Result:
     fault: Fault
     figures: dict[str, Any] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
-    evidence: Evidence | None = None
+    look: Callable[[], Awaitable[Evidence]] | None = None
+    """Gathers the row's evidence anew."""
 
     @property
     def passed(self) -> bool:
@@ -83,19 +86,17 @@ class Run:
                 await self.journal.nemesis("rest", seconds=round(rested, 1), left=left)
                 result.figures["drain s"] = round(rested, 1)
                 scene.demand(rested <= self.pace.drained, "O9", f"drained after {rested:.1f} s {left}")
-                evidence = await gather(
+                result.look = partial(
+                    gather,
                     system=self.system,
                     log=self.log,
                     desk=desk,
-                    visitors=visitors,
-                    operations={
-                        id_: operation
-                        for id_, operation in operations_in(self.journal.path).items()
-                        if id_.startswith(f"{name}-")
-                    },
+                    operations=operations_in(self.journal.path, name),
+                    visits=visitors.visits,
                     since=since,
                     letters_before=letters_before,
                 )
+                evidence = await result.look()
                 for look in scene.afterwards:
                     await look(evidence)
             finally:
@@ -108,7 +109,6 @@ class Run:
         scene.demand(growth <= self.pace.growth_mb, "O9", f"memory grew by {growth:.0f} MB: {gauges.growth_mb}")
         unmeant = [one for one in self.system.exits[exits_before:] if not one.meant]
         scene.demand(not unmeant, "O9", f"ended by itself: {[(one.replica, one.code) for one in unmeant]}")
-        result.evidence = evidence
         result.violations = [*scene.violations, *judge(evidence)]
         result.figures |= _counted(evidence) | {
             "repeats dropped": gauges.repeats_dropped,
@@ -150,7 +150,7 @@ def _counted(evidence: Evidence) -> dict[str, Any]:
     outcomes = Counter(operation.outcome for operation in evidence.operations.values())
     distinct = len({(entry.topic, entry.name) for entry in evidence.log})
     posts = sorted(visit.seconds for visit in evidence.visits if visit.method == "POST")
-    statuses = Counter(str(visit.status or visit.error) for visit in failed(evidence))
+    failures = list(failed(evidence))
     return {
         "ok": outcomes["ok"],
         "fail": outcomes["fail"],
@@ -160,8 +160,8 @@ def _counted(evidence: Evidence) -> dict[str, Any]:
         "emails": len(evidence.letters),
         "emails again": repeats(evidence),
         "dead letters": len(evidence.dead),
-        "failed visits": sum(statuses.values()),
-        "failures": dict(statuses),
+        "5xx": sum(visit.status is not None for visit in failures),
+        "cut off": sum(visit.status is None for visit in failures),
         "POST ms": [round(1000 * posts[int(len(posts) * share)]) for share in (0.5, 0.95, 0.99)] if posts else [],
     }
 

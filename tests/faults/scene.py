@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deploy.kafka.native import NativeKafka
@@ -17,7 +17,7 @@ from tests.faults.workload import Workload
 from tests.product import SERVICES, HelpDesk
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Pace:
     """How hard and how long a row runs, and what counts as too slow. Seconds, megabytes, operations a second."""
 
@@ -25,7 +25,9 @@ class Pace:
     baseline: float = 3.0
     after: float = 3.0
     stretch: float = 1.0
-    """Faults that last some time last so many times as long."""
+    """Faults that last some time last so many times as long, and batches are so many times as large."""
+    short: bool = False
+    """What is done several times is done once."""
     progress: float = 10.0
     progress_after_rebalance: float = 20.0
     drained: float = 30.0
@@ -35,6 +37,21 @@ class Pace:
     latency_ratio: float = 3.0
     stop_seconds: float = 20.0
     backlog: int = 50_000
+
+    def allowing(self, times: float) -> "Pace":
+        """The same with limits so many times as wide, for a machine that has other things to do."""
+        return replace(
+            self,
+            progress=self.progress * times,
+            progress_after_rebalance=self.progress_after_rebalance * times,
+            drained=self.drained * times,
+            patience=self.patience * times,
+            latency_ratio=self.latency_ratio * times,
+        )
+
+
+SHORT = Pace(rate=10, baseline=2, after=1, stretch=0.15, short=True, backlog=5_000)
+"""A little load, and each fault once and not for long."""
 
 
 @dataclass(kw_only=True)

@@ -17,7 +17,7 @@ async def nothing(scene: Scene) -> None:
 async def kill(service: str, scene: Scene) -> None:
     """SIGKILL; the supervisor brings it back."""
     scene.victims = {service}
-    for _ in range(3):
+    for _ in range(1 if scene.pace.short else 3):
         await scene.under_load(scene.rng.uniform(0.3, 2.0))
         await scene.did("kill", service=service)
         scene.system.kill(service)
@@ -27,7 +27,8 @@ async def kill(service: str, scene: Scene) -> None:
         await scene.system.all_present()
 
 
+NO_FAULT = Fault("F0", "no fault", nothing)
 KILLS = [
-    Fault("F0", "no fault", nothing),
+    NO_FAULT,
     *(Fault(f"F{number}", f"kill -9 {name} x3", partial(kill, name)) for number, name in enumerate(SERVICES, start=1)),
 ]

@@ -38,7 +38,7 @@ async def hung(scene: Scene, service: str) -> None:
 
 async def terminated(scene: Scene, service: str) -> None:
     """pg_terminate_backend of every session of the service, three times."""
-    for _ in range(3):
+    for _ in range(1 if scene.pace.short else 3):
         await terminate_sessions(scene, service)
         await scene.under_load(0.7)
 
