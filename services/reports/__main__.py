@@ -1,4 +1,4 @@
-"""`python -m services.reports run | migrate | dead-letters … | keys …`."""
+"""`python -m services.reports run | migrate | dead-letters … | keys … | verify`."""
 
 from pathlib import Path
 
@@ -7,8 +7,10 @@ from rich.console import Console
 from rich.table import Table as Listing
 from sqlalchemy import select
 
+from services.reports import terminal, verification
 from services.reports.api_keys import new_key
 from services.reports.app import create_app, create_service
+from services.reports.formats import counted
 from services.reports.settings import Settings
 from services.reports.tables import Account, ApiKey, Table
 from shared.chassis.command_line import Program, command_line
@@ -77,6 +79,44 @@ def revoke(key_id: str) -> None:
         click.echo(f"{key_id} is revoked")
 
     program.run(end)
+
+
+@main.command()
+@click.option("--account", "only", metavar="ACCOUNT", help="Compare this account alone.")
+@click.option("--repair", is_flag=True, help="Then count those accounts anew that differ; their events wait for it.")
+def verify(only: str | None, *, repair: bool) -> None:
+    """Compare what reports add up with the ratings, day by day. Exit code 1: they differ.
+
+    Everything is compared as it was at one moment; events may come in meanwhile.
+    """
+
+    async def compare(service: Service) -> None:
+        days = 0
+        found: list[verification.Difference] = []
+        async with verification.snapshot(service.engine) as connection:
+            accounts = await verification.accounts(connection)
+            if only is not None and only not in accounts:
+                raise click.ClickException(f"No account {only} is known.")
+            accounts = accounts if only is None else [only]
+            with terminal.bar("accounts") as bar:
+                for account_id in bar.track(accounts, description="Comparing"):
+                    days += await verification.days(connection, account_id)
+                    found += await verification.differences(connection, account_id)
+        if not found:
+            click.echo(f"{counted(days, 'day', 'days')} of {counted(len(accounts), 'account', 'accounts')} agree.")
+            return
+        terminal.show(terminal.differences(found))
+        different = sorted({difference.account_id for difference in found})
+        wrong = len({(difference.account_id, difference.day) for difference in found})
+        click.echo(f"{counted(wrong, 'day', 'days')} of {counted(len(different), 'account', 'accounts')} differ.")
+        if not repair:
+            raise click.exceptions.Exit(1)
+        for account_id in different:
+            async with service.sessions.begin() as session:
+                await verification.recount(session, account_id)
+            click.echo(f"{account_id} is counted anew.")
+
+    program.run(compare)
 
 
 if __name__ == "__main__":
