@@ -25,7 +25,8 @@ _PLACES = {
 }
 """On which of its days a row counts, and as which of COUNTS."""
 
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.csat_daily', 0))")
+ONLY_WRITER = text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.csat_daily', 0))")
+"""Waits until no other transaction changes the read model of this schema, and keeps others from it until the end."""
 
 
 def counted(
@@ -76,9 +77,9 @@ async def change(session: AsyncSession, statement: TextClause, row: Mapping[str,
 
 
 async def become_the_only_writer(session: AsyncSession) -> None:
-    """Wait until nobody else changes this schema's read model, and keep others from it until the transaction ends."""
+    """Be the ONLY_WRITER from here to the transaction's end. Asked again, it costs nothing."""
     # A savepoint counts as a transaction of its own: when it is rolled back, what was locked in it is let go.
     transaction = session.sync_session.get_nested_transaction() or session.sync_session.get_transaction()
-    if transaction is None or session.info.get(_LOCK) is not transaction:
-        await session.execute(_LOCK)
-        session.info[_LOCK] = transaction
+    if transaction is None or session.info.get(ONLY_WRITER) is not transaction:
+        await session.execute(ONLY_WRITER)
+        session.info[ONLY_WRITER] = transaction
