@@ -159,9 +159,7 @@ def rebuild(*, dry_run: bool, **choices: bool) -> None:
         except (making.Refused, LogUnusable, NotOurs) as reason:
             raise click.ClickException(str(reason)) from None
         except DBAPIError as failure:
-            raise click.ClickException(
-                f"The database failed: {failure.orig}. Run it again; it goes on from here."
-            ) from None
+            raise click.ClickException(f"{failure.orig}. Mend that and run it again: it goes on.") from None
         if sizes:
             terminal.show(("table", "rows before", "rows now"), [astuple(each) for each in sizes])
             return

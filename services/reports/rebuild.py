@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import cast
 
-from aiokafka import TopicPartition
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -97,17 +96,16 @@ class Rebuild:
             dead_letter_limit=sys.maxsize if choices.accept_dead_letters else service.settings.dead_letter_limit,
         )
         self._first: Places = {}
-        self._saved: dict[TopicPartition, int] = {}
+        self._places: Places = {}
+        """Up to where records have had their effect."""
 
     async def begin(self) -> None:
         """Go to where the log is to be read from. Raises Refused when the log does not have it."""
         self._first = await self._log.first()
         end = await self._log.end()
-        resumed = await self._shadow.prepare(restart=self._choices.restart)
-        self._saved = await self._shadow.places() if resumed else {}
-        places = {}
+        await self._shadow.prepare(restart=self._choices.restart)
+        places = dict.fromkeys(self._log.partitions, 0) | await self._shadow.places()
         for partition in self._log.partitions:
-            places[partition] = self._saved.get(partition, 0)
             name = f"{partition.topic}, partition {partition.partition}"
             if places[partition] > end[partition]:
                 raise Refused(f"{name}: an earlier rebuild read further than the log goes now. Begin again: --restart.")
@@ -119,6 +117,7 @@ class Rebuild:
                     )
                 places[partition] = self._first[partition]
         self._log.go_to(places)
+        self._places = places
 
     async def fill(self) -> None:
         """Read the log until little is left, and make sure of what came of it. Raises Refused."""
@@ -179,19 +178,20 @@ class Rebuild:
 
     async def _read_to(self, end: Places) -> None:
         """Give every record below `end` its effect in the shadow."""
+        first = sum(self._first.values())
         while True:
-            places = await self._log.places()
-            if changed := {
-                partition: place for partition, place in places.items() if place != self._saved.get(partition)
-            }:
-                await self._shadow.save(changed)
-                self._saved |= changed
-            first = sum(self._first.values())
-            self._tell("Reading the log", sum(places.values()) - first, sum(end.values()) - first, "records")
-            if all(places[partition] >= end[partition] for partition in end):
+            self._tell("Reading the log", sum(self._places.values()) - first, sum(end.values()) - first, "records")
+            if all(self._places[partition] >= end[partition] for partition in end):
                 return
-            for topic, records in (await self._log.read()).items():
-                await self._take(topic, records)
+            try:
+                for topic, records in (await self._log.read()).items():
+                    await self._take(topic, records)
+            except BaseException:
+                self._log.go_to(self._places)  # what was read had no effect, and is to be read again
+                raise
+            places = await self._log.places()
+            await self._shadow.save({each: places[each] for each in places if places[each] != self._places[each]})
+            self._places = places
 
     async def _take(self, topic: str, records: Sequence[Record]) -> None:
         try:
@@ -204,6 +204,7 @@ class Rebuild:
         letters = await self._shadow.letters_of_known_accounts()
         for topic, some in groupby(letters, key=lambda letter: letter.topic):
             await self._take(topic, [cast(Record, letter) for letter in some])
+        await self._shadow.expect_nothing_more_of(letters)
 
     async def _make_sure(self) -> None:
         """Raise Refused when records have lost their effect, or the rollup disagrees with the ratings."""

@@ -9,7 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aiokafka import TopicPartition
-from sqlalchemy import BigInteger, Column, Connection, Integer, MetaData, Text, column, exists, or_, select, table, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    Text,
+    column,
+    exists,
+    select,
+    table,
+    text,
+    update,
+)
 from sqlalchemy import Table as CoreTable
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -82,8 +95,8 @@ class Shadow:
         schema, search_path = found.one()
         return cls(database_url, live=schema, search_path=search_path)
 
-    async def prepare(self, *, restart: bool) -> bool:
-        """Go on with the one there is, and tell True; make it anew on `restart` and when another release began it.
+    async def prepare(self, *, restart: bool) -> None:
+        """Make the tables, or go on with those of a rebuild that did not end, unless `restart` or another release's.
 
         Raises NotOurs.
         """
@@ -95,12 +108,11 @@ class Shadow:
             if found and not str(found[1]).startswith(_MARK):
                 raise NotOurs(f"The schema {SCHEMA} was not made by a rebuild. Rename it, or drop it, first.")
             if found and found[1] == mark and not restart:
-                return True
+                return
             await connection.execute(text(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE"))
             await connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
             await connection.execute(text(f"COMMENT ON SCHEMA {SCHEMA} IS '{mark}'"))
             await connection.run_sync(_make_tables)
-            return False
 
     async def places(self) -> dict[TopicPartition, int]:
         """Tell how far the log has been read."""
@@ -110,6 +122,8 @@ class Shadow:
 
     async def save(self, places: Mapping[TopicPartition, int]) -> None:
         """Remember how far the log has been read. After the effects: a record that is read twice has one effect."""
+        if not places:
+            return
         statement = insert(_progress)
         statement = statement.on_conflict_do_update(
             index_elements=["topic", "partition"], set_={"next_offset": statement.excluded.next_offset}
@@ -130,11 +144,17 @@ class Shadow:
             )
             return found.all()
 
+    async def expect_nothing_more_of(self, letters: Sequence[DeadLetter]) -> None:
+        """Make ordinary dead letters of those that still have no effect, though what they awaited is there."""
+        async with self.engine.begin() as connection:
+            ids = [letter.id for letter in letters]
+            await connection.execute(update(DeadLetter).where(DeadLetter.id.in_(ids)).values(awaits=None))
+
     async def lost_letters(self) -> Sequence[DeadLetter]:
         """Find records without effect that are not among the service's own dead letters: for it they had theirs."""
         own = table("dead_letters", *map(column, PLACE), schema=quoted_name(self._live, quote=False)).alias("own")
         also_there = exists().where(*(own.c[name] == getattr(DeadLetter, name) for name in PLACE))
-        is_dead = or_(DeadLetter.awaits.is_(None), DeadLetter.awaits.in_(select(Account.account_id)))
+        is_dead = DeadLetter.awaits.is_(None)
         async with self.sessions() as session:
             return (await session.scalars(select(DeadLetter).where(is_dead, ~also_there).order_by(DeadLetter.id))).all()
 

@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from services.reports.rebuild import Choices, Rebuild, rebuilding
 from services.reports.tables import CsatDaily, Rating, SkippedSurvey
+from services.reports.terminal import Tell
 from shared.chassis.inbox import InboxMessage
 from shared.chassis.lifecycle import Service
 from shared.contracts import Event
@@ -177,9 +178,9 @@ async def tries_to_swap(stage: Stage) -> bool:
 
 
 @asynccontextmanager
-async def made(live: Service, **choices: bool) -> AsyncIterator[Rebuild]:
+async def made(service: Service, tell: Tell = lambda *_: None) -> AsyncIterator[Rebuild]:
     """A rebuild in this process, which can be looked at between its steps."""
-    async with rebuilding(live, Choices(**choices), lambda *_: None) as rebuild:
+    async with rebuilding(service, Choices(), tell) as rebuild:
         yield rebuild
 
 

@@ -241,6 +241,31 @@ async def test_what_a_consumer_commits_at_the_last_moment_is_in_the_new_tables(
     assert await disagreements(reports) == []
 
 
+async def test_a_swap_that_is_given_up_loses_nothing_it_had_begun_to_read(
+    reports: Stage, idle: Service, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Consumers are held up for so long and no longer; what was read by then and had no effect is read again."""
+    monkeypatch.setattr("services.reports.rebuild.STANDSTILL_SECONDS", 1)
+    await log.tells(an_account(), answered("s-1", 5))
+    await reports.hears(an_account(), answered("s-1", 5))
+    given_up = asyncio.Event()
+
+    def watch(what: str, *_: object) -> None:
+        if what.startswith("Waiting"):
+            given_up.set()
+
+    async with made(idle, watch) as rebuild:
+        await rebuild.fill()
+        await log.tells(answered("s-2", 4))
+        async with reports.service.sessions.begin() as slow:
+            await slow.execute(text("LOCK TABLE shadow.ratings IN EXCLUSIVE MODE"))
+            swapping = asyncio.create_task(rebuild.swap())
+            await asyncio.wait_for(given_up.wait(), 20)
+        await swapping
+
+    assert {row.survey_id for row in await reports.rows(Rating)} == {"s-1", "s-2"}
+
+
 async def test_a_rebuild_that_goes_on_reads_nothing_twice(reports: Stage, idle: Service, log: Log) -> None:
     """Not even when Kafka has deleted meanwhile what was read before."""
     await reports.hears(an_account())

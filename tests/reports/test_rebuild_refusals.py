@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import text
 
+from deploy.kafka.topics import provision
 from services.reports.tables import Rating
 from shared.chassis.dead_letters import DeadLetter
 from shared.chassis.lifecycle import Service
@@ -39,6 +40,43 @@ async def test_a_log_that_lost_its_beginning_is_refused_unless_it_is_accepted(
     assert "the log begins at offset 1, so older records would be missing" in refused.output
     assert accepted.exit_code == 0, accepted.output
     assert await reports.count(Rating) < 2
+
+
+async def test_a_log_that_is_shorter_than_what_was_read_of_it_is_another_log(
+    reports: Stage, idle: Service, log: Log, at_the_terminal: Operator
+) -> None:
+    """Its topics were made anew meanwhile; to go on behind their end would mix the two."""
+    await reports.hears(an_account())
+    await log.tells(answered("s-1", 5))
+    async with made(idle) as rebuild:
+        await rebuild.fill()
+    await log.forgets("survey.submitted")
+    await provision(log.bootstrap_servers)
+
+    refused = await at_the_terminal.types("rebuild")
+    restarted = await at_the_terminal.types("rebuild", "--restart")
+
+    assert refused.exit_code == 1
+    assert "an earlier rebuild read further than the log goes now" in refused.output
+    assert restarted.exit_code == 0, restarted.output
+
+
+async def test_a_record_that_fails_when_its_account_has_come_is_an_ordinary_dead_letter(
+    reports: Stage, idle: Service, log: Log, at_the_terminal: Operator
+) -> None:
+    """It is not tried again and again while consumers wait for the swap."""
+    impossible = answered("s-1", 5)
+    await log.tells(impossible)
+    async with made(idle) as rebuild:
+        await rebuild.fill()
+    async with reports.service.sessions.begin() as session:
+        await session.execute(text("ALTER TABLE shadow.ratings ADD CHECK (false)"))
+    await reports.hears(an_account())
+
+    refused = await at_the_terminal.types("rebuild")
+
+    assert refused.exit_code == 1
+    assert "CheckViolationError" in refused.stdout or "waits for acme" in refused.stdout
 
 
 async def test_a_record_that_has_lost_its_effect_stops_a_rebuild(
