@@ -185,7 +185,7 @@ def shorten_mail_timeout(service: str) -> None:
     if service == "notifier" and (seconds := os.environ.get("SMTP_TIMEOUT_SECONDS")):
         from services.notifier import mail
 
-        mail.TIMEOUT_SECONDS = float(seconds)
+        mail.TIMEOUT_SECONDS = mail.TRY_SECONDS = float(seconds)
 
 
 if __name__ == "__main__":

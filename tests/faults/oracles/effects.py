@@ -82,7 +82,9 @@ _NATURAL_KEYS: dict[str, Callable[[dict[str, Any]], Hashable]] = {
     "survey.created": lambda facts: facts["survey"]["survey_id"],
     "survey.invited": lambda facts: facts["survey_id"],
     "survey.submitted": lambda facts: facts["survey"]["survey_id"],
-    "survey.expired": lambda facts: facts["survey"]["survey_id"],
+    # One that was undeliverable may be withdrawn later, when its ticket is reopened.
+    "survey.expired": lambda facts: (facts["survey"]["survey_id"], facts["reason"]),
+    "notification.failed": lambda facts: facts["notification_id"],
     "survey.skipped": lambda facts: (facts["ticket"]["ticket_id"], facts["ticket"]["version"]),
 }
 
@@ -102,6 +104,7 @@ def _effects_and_log(evidence: Evidence) -> Iterable[Violation]:
         return {row["message_id"] for row in evidence.messages if row["kind"] == kind}
 
     surveys = {str(row["survey_id"]) for row in evidence.surveys}
+    failed = {str(row["id"]) for row in evidence.emails if row["state"] == "failed"}
     emails = {(row["kind"], row["subject_id"], row["recipient"]) for row in evidence.emails}
     for place, there, due in (
         (
@@ -117,6 +120,7 @@ def _effects_and_log(evidence: Evidence) -> Iterable[Violation]:
         ("surveys", surveys, {event["survey"]["survey_id"] for event in facts("survey.created")}),
         ("reports' ratings", {row["survey_id"] for row in evidence.ratings}, surveys),
         ("notifier's emails", emails, set(_emails_due(facts))),
+        ("notifier's failures", failed, {event["notification_id"] for event in facts("notification.failed")}),
     ):
         yield from violation("O3", f"{place} lack what the log says", due - there)
         yield from violation("O3", f"{place} hold what the log does not say", there - due)

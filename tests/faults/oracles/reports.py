@@ -4,12 +4,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+import asyncpg
 import msgspec
 
 from tests.faults.evidence import Evidence
 from tests.faults.oracles.violation import Violation, violation
 
-_STATES = {"unanswered": "expired", "reopened": "withdrawn"}
+_STATES = {"unanswered": "expired", "reopened": "withdrawn", "undeliverable": "undeliverable"}
 
 
 def reports_agree(evidence: Evidence) -> list[Violation]:
@@ -28,11 +29,15 @@ def _different_rows(evidence: Evidence) -> Iterable[str]:
         if row is None:
             yield f"{survey['survey_id']} is missing"
             continue
-        state = _STATES.get(survey["expired_reason"], survey["state"])
-        due = (state, survey["score"], survey["comment"] or None, survey["submitted_at"])
+        due = (_state(survey), survey["score"], survey["comment"] or None, survey["submitted_at"])
         there = (row["state"], row["score"], row["comment"] or None, row["submitted_at"])
         if due != there:
             yield f"{survey['survey_id']}: {there}, not {due}"
+
+
+def _state(survey: asyncpg.Record) -> str:
+    """What the reports call a survey's state."""
+    return _STATES[survey["expired_reason"]] if survey["state"] == "expired" else survey["state"]
 
 
 def _wrong_scores(evidence: Evidence) -> Iterable[str]:
@@ -54,7 +59,7 @@ def _answers_differ(evidence: Evidence, account_id: str) -> Iterable[Violation]:
     if answers is None:
         yield from violation("O5", "the reports do not know an account", [account_id] if surveys else [])
         return
-    states = Counter(_STATES.get(row["expired_reason"], row["state"]) for row in surveys)
+    states = Counter(map(_state, surveys))
     by_agent: dict[str | None, list[int]] = defaultdict(list)
     for score, agent, _ in rated:
         by_agent[agent["agent_id"] if agent else None].append(score)
