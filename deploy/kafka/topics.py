@@ -1,7 +1,7 @@
 """The topics of deploy/topics.yaml: read, and made on a broker.
 
 `python -m deploy.kafka.topics` makes what is missing on KAFKA_BOOTSTRAP_SERVERS. Exit code 1: a topic that
-exists has another number of partitions than the file says.
+exists has another number of partitions, or is kept for another time, than the file says.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 FILE = Path(__file__).parents[1] / "topics.yaml"
@@ -57,11 +58,11 @@ def load() -> list[Topic]:
 
 
 async def provision(bootstrap_servers: str) -> Provisioned:
-    """Make the topics that are missing and report those with another number of partitions.
+    """Make the topics that are missing and report those that are not as the file says.
 
-    Never changes one that is there: more partitions would move keys and break their order. New ones have as
-    many copies as the broker's `default.replication.factor`. May be repeated, also at the same time.
-    Raises aiokafka's KafkaError.
+    Never changes one that is there: more partitions would move keys and break their order, and a shorter retention
+    deletes facts. New ones have as many copies as the broker's `default.replication.factor`. May be repeated, also at
+    the same time. Raises aiokafka's KafkaError.
     """
     topics = load()
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
@@ -70,16 +71,30 @@ async def provision(bootstrap_servers: str) -> Provisioned:
         present = await admin.list_topics()
         missing = [topic for topic in topics if topic.name not in present]
         created = await _create(admin, missing) if missing else []
-        described = await admin.describe_topics([topic.name for topic in topics if topic.name not in created])
+        left_alone = [topic for topic in topics if topic.name not in created]
+        mismatches = await _mismatches(admin, left_alone) if left_alone else []
     finally:
         await admin.close()
-    found = {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
-    mismatches = [
-        f"{topic.name} has {found[topic.name]} partitions, not {topic.partitions}"
-        for topic in topics
-        if found.get(topic.name, topic.partitions) != topic.partitions
-    ]
     return Provisioned(created=tuple(created), mismatches=tuple(mismatches))
+
+
+async def _mismatches(admin: AIOKafkaAdminClient, topics: list[Topic]) -> list[str]:
+    described = await admin.describe_topics([topic.name for topic in topics])
+    partitions = {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name, {"retention.ms": ""}) for topic in topics]
+    [response] = await admin.describe_configs(resources)
+    retention = {
+        topic["resource_name"]: int(entry["config_value"])
+        for topic in response.to_object()["resources"]
+        for entry in topic["config_entries"]
+    }
+    mismatches = []
+    for topic in topics:
+        if (found := partitions.get(topic.name, topic.partitions)) != topic.partitions:
+            mismatches.append(f"{topic.name} has {found} partitions, not {topic.partitions}")
+        if (found := retention.get(topic.name, topic.retention_ms)) != topic.retention_ms:
+            mismatches.append(f"{topic.name} has retention.ms={found}, not {topic.retention_ms}")
+    return mismatches
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: list[Topic]) -> list[str]:

@@ -8,8 +8,9 @@ from services.portal import queries
 from services.portal.app import create_app, create_service
 from services.portal.settings import Settings
 from services.portal.tables import Table
-from shared.chassis.command_line import Program, command_line
+from shared.chassis.command_line import command_line
 from shared.chassis.lifecycle import Service
+from shared.chassis.program import Program
 
 program = Program(
     name="portal",

@@ -19,8 +19,9 @@ from services.reports.settings import Settings
 from services.reports.shadow import NotOurs
 from services.reports.tables import Account, ApiKey, Table
 from shared.chassis import telemetry
-from shared.chassis.command_line import Program, command_line
+from shared.chassis.command_line import command_line
 from shared.chassis.lifecycle import Service
+from shared.chassis.program import Program
 
 program = Program(
     name="reports",

@@ -5,7 +5,8 @@ from pathlib import Path
 from services.surveys.app import create_app, create_service
 from services.surveys.settings import Settings
 from services.surveys.tables import Table
-from shared.chassis.command_line import Program, command_line
+from shared.chassis.command_line import command_line
+from shared.chassis.program import Program
 
 main = command_line(
     Program(

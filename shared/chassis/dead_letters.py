@@ -4,6 +4,7 @@ A letter that `awaits` a key is not a fault yet: it came before the event it res
 each other), and runs by itself when that event arrives.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -100,6 +101,13 @@ async def exhume(session: AsyncSession, topic: str, records: Sequence[Record]) -
     places = [(record.partition, record.offset, record.timestamp) for record in records]
     await session.execute(delete(DeadLetter).where(DeadLetter.topic == topic, place.in_(places)))
     return True
+
+
+async def count_letters(session: AsyncSession) -> Counter[tuple[str, str]]:
+    """Count the letters by topic and whether they are "dead" or "waiting"."""
+    waits = DeadLetter.awaits.is_not(None)
+    rows = await session.execute(select(DeadLetter.topic, waits, func.count()).group_by(DeadLetter.topic, waits))
+    return Counter({(topic, "waiting" if waiting else "dead"): count for topic, waiting, count in rows})
 
 
 async def refuse_too_many(session: AsyncSession, topic: str, limit: int) -> None:

@@ -7,10 +7,6 @@ from litestar import MediaType, Response, get
 from litestar.datastructures import State
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from shared.chassis.outbox import oldest_age_seconds
-
-LATE_SECONDS = 60.0
-
 log = structlog.get_logger()
 
 
@@ -24,20 +20,21 @@ def live() -> dict[str, str]:
 async def ready(state: State) -> Response[dict[str, Any]]:
     """200 when pages can be served, 503 when not.
 
-    `degraded`: pages are served, but Kafka does not answer or an event has waited LATE_SECONDS to be published.
+    `degraded`: pages are served, but Kafka does not answer, or there are `troubles`, each a sentence for an operator.
+    `behind`: records of Kafka's that were not taken yet, as seen within the last seconds; null when nobody knows.
     """
-    waiting = await _oldest_event(state)
     kafka = "up" if await state.service.kafka_answers() else "down"
-    late = waiting is not None and waiting > LATE_SECONDS
-    status = "unavailable" if waiting is None else "degraded" if late or kafka == "down" else "ok"
+    troubles = await _troubles(state)
+    if troubles is None:
+        return Response({"status": "unavailable", "database": "down", "kafka": kafka}, status_code=503)
     return Response(
         {
-            "status": status,
-            "database": "down" if waiting is None else "up",
+            "status": "degraded" if troubles or kafka == "down" else "ok",
+            "database": "up",
             "kafka": kafka,
-            "oldest_unpublished_event_seconds": round(waiting or 0.0, 1),
-        },
-        status_code=503 if waiting is None else 200,
+            "behind": state.service.behind,
+            "troubles": troubles,
+        }
     )
 
 
@@ -47,11 +44,11 @@ def metrics() -> Response[bytes]:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _oldest_event(state: State) -> float | None:
-    """Seconds the oldest event has waited; None when the database does not answer."""
+async def _troubles(state: State) -> list[str] | None:
+    """Tell what is wrong; None when the database does not answer, or lacks what a migration would have made."""
     try:
         async with state.sessions() as session:
-            return await oldest_age_seconds(session)
+            return await state.service.troubles(session)
     except Exception as failure:  # noqa: BLE001 - whatever it is, pages cannot be served
         log.warning("database does not answer", reason=f"{type(failure).__name__}: {failure}")
         return None

@@ -25,10 +25,14 @@ from shared.chassis.clock import Clock
 from shared.chassis.consumer import Consumer, Handler
 from shared.chassis.database import Sessions, is_outage
 from shared.chassis.dead_letters import DeadLetter, TooManyDeadLetters
+from shared.chassis.lag import group_of
 from shared.contracts.event import Event
 
 BATCH_RECORDS = 500
 BATCH_TIMEOUT_MS = 50
+BATCH_STOP_SECONDS = 6.0
+"""How long the batches in hand may take to end when the service stops; what is not committed then comes again."""
+
 LONGEST_WAIT_SECONDS = 5.0
 STANDSTILL_SECONDS = 20.0
 """How long a consumer waits that has too many dead letters. It asks again, for they may have been dealt with."""
@@ -122,7 +126,7 @@ def connect(bootstrap_servers: str, *, service: str) -> KafkaBroker:
         client_id=f"closeloop-{service}",
         allow_auto_create_topics=False,
         consumer_only=True,
-        graceful_timeout=15.0,
+        graceful_timeout=BATCH_STOP_SECONDS,
         logger=logging.getLogger("closeloop.kafka"),
         log_level=logging.DEBUG,
     )
@@ -141,6 +145,16 @@ def _rewind(consumer: AIOKafkaConsumer, records: tuple[ConsumerRecord, ...]) -> 
         consumer.seek(partition, first[partition])
 
 
+def assigned(broker: KafkaBroker) -> dict[str, set[TopicPartition]]:
+    """Tell which partitions each topic's consumer has to take."""
+    assignments = {}
+    for subscriber in cast(list[Any], broker.subscribers):
+        if (consumer := subscriber.consumer) is not None:
+            for topic in subscriber.topic_names:
+                assignments[topic] = set(consumer.assignment())
+    return assignments
+
+
 async def answers(broker: KafkaBroker, seconds: float) -> bool:
     """Tell whether the cluster answers a consumer within `seconds`."""
     try:
@@ -154,7 +168,7 @@ async def answers(broker: KafkaBroker, seconds: float) -> bool:
 def _subscribe(broker: KafkaBroker, topic: str, consumer: Consumer, *, service: str, session_timeout_ms: int) -> None:
     subscriber = broker.subscriber(
         topic,
-        group_id=f"{service}.{topic}",
+        group_id=group_of(service, topic),
         batch=True,
         max_records=BATCH_RECORDS,
         batch_timeout_ms=BATCH_TIMEOUT_MS,

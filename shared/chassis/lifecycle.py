@@ -1,11 +1,12 @@
-"""Start and stop a service in one order: database, Kafka, relay, background work; then all of it in reverse.
+"""Start and stop a service: consumers, relay and background work run as long as its app does.
 
 HTTP serves from the first moment: Kafka is connected by a task that keeps trying, so a service boots while it is down.
+A stop ends HTTP first, then what takes in work, then the relay, each within a limit; command_line.py has the last one.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -17,18 +18,31 @@ from litestar import Litestar
 from litestar.datastructures import State
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.chassis import kafka
+from shared.chassis import kafka, tracing
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.database import Sessions, connect, sessions_of
 from shared.chassis.inbox import forget_old_messages
 from shared.chassis.kafka import Consumers, EventRouter
-from shared.chassis.outbox import Relay
+from shared.chassis.outbox import Relay, oldest_age_seconds
 from shared.chassis.settings import Settings
 from shared.chassis.telemetry import KAFKA_CONNECTED
+from shared.chassis.vital_signs import VitalSigns
 
 RETRY_SECONDS = 1.0
-STOP_SECONDS = 20.0
+WORK_STOP_SECONDS = 8.0
+"""For batches and emails in hand to end, and consumers to leave their groups."""
+
+RELAY_STOP_SECONDS = 4.0
+DISPOSE_SECONDS = 2.0
 HOUSEKEEPING_SECONDS = 3600.0
+_OWN_WORK = 3
+"""Connections for the relay, housekeeping and vital signs."""
+
+LATE_SECONDS = 60.0
+"""An event that has waited longer to be published is a trouble."""
+
+Check = Callable[[AsyncSession, datetime], Awaitable[str | None]]
+"""Tells an operator in a sentence what is wrong with something of the service's own; None when nothing is."""
 
 Chore = Callable[[Sessions, Clock], Awaitable[None]]
 """Work that goes on in the background until it is cancelled, such as sending due emails."""
@@ -41,7 +55,7 @@ log = structlog.get_logger()
 
 @dataclass(kw_only=True)
 class Service:
-    """What makes a service run: its settings, what it hears, its chores, and what it forgets.
+    """What makes a service run: its settings, what it hears, its chores, what it forgets and what it checks.
 
     `clock` is replaced in tests.
     """
@@ -52,10 +66,15 @@ class Service:
     provided: Mapping[str, Any] = field(default_factory=dict)
     chores: Sequence[Chore] = ()
     forgets: Sequence[Forget] = ()
+    checks: Sequence[Check] = ()
     clock: Clock = utc_now
 
     def __post_init__(self) -> None:
-        self.engine = connect(self.settings.database_url, service=self.name, pool_size=self.settings.database_pool_size)
+        # What works in the background holds its connections for as long as a batch takes; pages must find theirs.
+        background = len(self.events.handlers) + len(self.chores) + _OWN_WORK
+        self.engine = connect(
+            self.settings.database_url, service=self.name, pool_size=self.settings.database_pool_size + background
+        )
         self.sessions = sessions_of(self.engine)
         self.consumers = Consumers(
             self.events,
@@ -65,6 +84,13 @@ class Service:
             dead_letter_limit=self.settings.dead_letter_limit,
         )
         self._broker: KafkaBroker | None = None
+        self._vital_signs = VitalSigns(
+            name=self.name,
+            settings=self.settings,
+            sessions=self.sessions,
+            consumers=self.consumers,
+            assigned=lambda: kafka.assigned(self._broker) if self._broker else {},
+        )
 
     @property
     def state(self) -> State:
@@ -77,20 +103,21 @@ class Service:
         relay = Relay(self.engine, service=self.name, bootstrap_servers=self.settings.kafka_bootstrap_servers)
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "consumers": self._consume,
-            "relay": relay.lead,
             "housekeeping": self._keep_house,
+            "vital signs": self._vital_signs.watch,
             **{chore.__name__: partial(chore, self.sessions, self.clock) for chore in self.chores},
         }
-        # Consumers first to stop: what they still take must find the relay and the pool.
-        tasks = [asyncio.create_task(keep_going(name, task), name=name) for name, task in work.items()]
+        working = {asyncio.create_task(keep_going(name, task), name=name) for name, task in work.items()}
+        relaying = asyncio.create_task(keep_going("relay", relay.lead), name="relay")
         log.info("started", service_name=self.name)
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-                await asyncio.wait({task}, timeout=STOP_SECONDS)
-            await self.engine.dispose()
+            await _end(working, WORK_STOP_SECONDS)
+            await _end({relaying}, RELAY_STOP_SECONDS)  # last, for what the others still said
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.engine.dispose(), DISPOSE_SECONDS)
+            await asyncio.to_thread(tracing.flush)
             log.info("stopped", service_name=self.name)
 
     async def _consume(self) -> None:
@@ -112,6 +139,21 @@ class Service:
         """Tell whether the consumers are connected and the cluster answers within a second."""
         return self._broker is not None and await kafka.answers(self._broker, 1.0)
 
+    async def troubles(self, session: AsyncSession) -> list[str]:
+        """Tell what an operator should look at, a sentence each."""
+        told = [
+            f"{topic}: {consumer.trouble}" for topic, consumer in self.consumers.by_topic.items() if consumer.trouble
+        ]
+        if (waiting := await oldest_age_seconds(session)) > LATE_SECONDS:
+            told.append(f"the oldest event has waited {waiting:.0f} s to be published")
+        told += [trouble for check in self.checks if (trouble := await check(session, self.clock()))]
+        return told
+
+    @property
+    def behind(self) -> int | None:
+        """Records of Kafka's that this service has not taken, as last seen; None while that is not known."""
+        return self._vital_signs.behind
+
     async def _keep_house(self) -> None:
         """Forget what is of no more use, every hour; a failure is logged and does not end it."""
         while True:
@@ -124,10 +166,18 @@ class Service:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
 
+async def _end(tasks: set[asyncio.Task[None]], seconds: float) -> None:
+    for task in tasks:
+        task.cancel()
+    _, left = await asyncio.wait(tasks, timeout=seconds)
+    for task in left:
+        log.warning("did not stop in time", work=task.get_name())
+
+
 async def _stop(broker: KafkaBroker) -> None:
     """Stop consuming. With a dead broker aiokafka's stop was measured not to return, hence the limit."""
     try:
-        await asyncio.wait_for(broker.stop(), STOP_SECONDS - 2)
+        await asyncio.wait_for(broker.stop(), WORK_STOP_SECONDS - 1)
     except Exception as failure:  # noqa: BLE001 - we are leaving; what was not acknowledged comes again
         log.warning("consumers did not stop cleanly", reason=type(failure).__name__)
 

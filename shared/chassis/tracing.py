@@ -19,7 +19,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 HEADER = "traceparent"
-STOP_SECONDS = 2.0
+FLUSH_SECONDS = 2.0
 
 _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("closeloop")
@@ -41,11 +41,11 @@ def configure(service: str) -> None:
 
 
 def flush() -> None:
-    """Send what is left before the process ends, for at most STOP_SECONDS: a collector that hangs holds up no stop."""
-    if shutdown := getattr(trace.get_tracer_provider(), "shutdown", None):
-        ending = threading.Thread(target=shutdown, daemon=True)
-        ending.start()
-        ending.join(STOP_SECONDS)
+    """Send what is left before the process ends, for at most FLUSH_SECONDS: a collector that hangs holds up no stop."""
+    if force_flush := getattr(trace.get_tracer_provider(), "force_flush", None):
+        flushing = threading.Thread(target=force_flush, daemon=True)
+        flushing.start()
+        flushing.join(FLUSH_SECONDS)
 
 
 def traceparent() -> str | None:

@@ -26,6 +26,7 @@ from markupsafe import Markup, escape
 from shared.chassis import health
 from shared.chassis.database import is_outage, transaction
 from shared.chassis.lifecycle import Service
+from shared.chassis.requests import measured
 from shared.public_pages.branding import NEUTRAL
 
 HERE = Path(__file__).parent
@@ -89,6 +90,7 @@ def public_app(service: Service, routes: Sequence[Any], *, folder: Path, **own: 
         state=State({**service.state, "asset": environment.globals["asset"]}),
         lifespan=[service.running],
         before_send=[add_headers],
+        middleware=[measured],
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
         **settings,

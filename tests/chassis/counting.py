@@ -63,9 +63,9 @@ async def count_of_known_account(resolved: TicketResolved, session: AsyncSession
     session.add(Heard(topic=resolved.topic, what=resolved.ticket.subject))
 
 
-def create_service(settings: Settings, clock: Clock) -> Service:
+def create_service(settings: Settings, clock: Clock, name: str = "counting") -> Service:
     """Make the counting service."""
-    return Service(name="counting", settings=settings, events=events, clock=clock)
+    return Service(name=name, settings=settings, events=events, clock=clock)
 
 
 def create_app(service: Service) -> Litestar:

@@ -18,7 +18,7 @@ from tests.chassis.counting import Heard, events, failing
 from tests.stage import Delivery, Stage, StoppedClock, delivery_of
 
 
-def fresh_service(stage: Stage, kafka: str) -> Service:
+def fresh_service(stage: Stage, kafka: str, **settings: int) -> Service:
     """Make a service with a consumer group of its own on the stage's database."""
     return Service(
         name=f"counting-{uuid4()}",
@@ -26,6 +26,7 @@ def fresh_service(stage: Stage, kafka: str) -> Service:
             database_url=stage.service.settings.database_url,
             kafka_bootstrap_servers=kafka,
             kafka_session_timeout_ms=6000,
+            **settings,
         ),
         events=events,
         clock=StoppedClock(),

@@ -1,16 +1,22 @@
 """A service starts and stops whatever its surroundings do, and forgets what is of no more use."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
+from contextlib import AsyncExitStack
 from datetime import datetime
 
 import httpx
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from deploy.kafka.native import NativeKafka
 from deploy.kafka.topics import provision
-from shared.chassis import lifecycle
+from deploy.server_process import free_port
+from shared.chassis import command_line, lifecycle
 from shared.chassis.kafka import EventRouter
 from shared.chassis.lifecycle import Service
 from shared.chassis.settings import Settings
@@ -33,6 +39,21 @@ def a_service(stage: Stage, **own: object) -> Service:
             **own,
         }
     )
+
+
+async def test_pages_find_a_connection_while_all_background_work_has_one(counting: Stage) -> None:
+    """A backlog on every topic does not keep visitors waiting."""
+    settings = counting.service.settings.model_copy(update={"database_pool_size": 1})
+    service = a_service(counting, settings=settings, events=events)
+    busy_with_batches_relay_housekeeping_and_vital_signs = len(events.handlers) + 3
+    try:
+        async with AsyncExitStack() as busy:
+            for _ in range(busy_with_batches_relay_housekeeping_and_vital_signs):
+                await busy.enter_async_context(service.engine.connect())
+            async with asyncio.timeout(1), service.sessions() as page:
+                assert await page.scalar(text("SELECT 1")) == 1
+    finally:
+        await service.engine.dispose()
 
 
 async def test_a_chore_that_fails_is_started_again(counting: Stage) -> None:
@@ -89,10 +110,60 @@ async def test_a_stop_is_bounded_though_the_broker_froze(
             broker.pause()
             assert not await service.kafka_answers()
             begun = time.monotonic()
-        assert time.monotonic() - begun < 2 * lifecycle.STOP_SECONDS
+        # Bounded by what may take its time one after the other, and that by what supervisors wait.
+        limit = lifecycle.WORK_STOP_SECONDS + lifecycle.RELAY_STOP_SECONDS + lifecycle.DISPOSE_SECONDS
+        assert time.monotonic() - begun < limit + 1
+        assert command_line.REQUEST_STOP_SECONDS + limit <= command_line.LAST_STOP_SECONDS < 20
     finally:
         broker.resume()
         broker.stop()
+
+
+STUBBORN = """
+import asyncio, sys
+from litestar import Litestar
+from shared.chassis import command_line, lifecycle
+from shared.chassis.kafka import EventRouter
+from shared.chassis.lifecycle import Service
+from shared.chassis.program import Program
+from shared.chassis.settings import Settings
+
+command_line.LAST_STOP_SECONDS = 1.5
+
+async def stubborn(sessions, clock):
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+
+program = Program(
+    name="stubborn",
+    settings=Settings,
+    create_service=lambda settings: Service(name="x", settings=settings, events=EventRouter(), chores=[stubborn]),
+    create_app=lambda service: Litestar([], lifespan=[service.running], logging_config=None),
+    metadata=None,
+    versions=None,
+)
+command_line.command_line(program)(["run"])
+"""
+
+
+def test_a_process_is_gone_in_time_though_something_does_not_end() -> None:
+    """A supervisor that waits twenty seconds before SIGKILL never has to send it."""
+    environment = {**os.environ, "DATABASE_URL": NOWHERE, "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", STUBBORN],
+        env={**environment, "PORT": str(free_port())},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        while '"started"' not in (line := process.stderr.readline()):
+            assert line, "ended by itself"
+        process.terminate()
+
+        assert process.wait(timeout=15) == 1
 
 
 @pytest.mark.parametrize(("database", "status"), [("up", 200), ("down", 503)])
@@ -111,11 +182,12 @@ async def test_readiness_tells_whether_pages_can_be_served(counting: Stage, data
     await service.engine.dispose()
 
     assert ready.status_code == status
+    about_work = {"behind": None, "troubles": []} if database == "up" else {}
     assert ready.json() == {
         "status": "degraded" if database == "up" else "unavailable",
         "database": database,
         "kafka": "down",
-        "oldest_unpublished_event_seconds": 0.0,
+        **about_work,
     }
     assert live.status_code == 200
     assert "closeloop_events_taken_total" in metrics.text

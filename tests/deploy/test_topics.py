@@ -60,13 +60,13 @@ async def test_provisioning_makes_what_is_missing_and_can_be_repeated(empty_brok
     assert await retention(empty_broker, "ticket.resolved") == "-1"
 
 
-async def test_a_topic_with_another_number_of_partitions_is_reported_and_left_alone(
+async def test_a_topic_that_is_not_as_the_file_says_is_reported_and_left_alone(
     empty_broker: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """More partitions would give a ticket's events two places, and so no order."""
+    """More partitions would give a ticket's events two places, and so no order; a shorter retention deletes facts."""
     admin = AIOKafkaAdminClient(bootstrap_servers=empty_broker)
     await admin.start()
-    await admin.create_topics([NewTopic("probe.grown", 2, 1)])
+    await admin.create_topics([NewTopic("probe.grown", 2, 1, topic_configs={"retention.ms": "1000"})])
     while "probe.grown" not in await admin.list_topics():  # it shows up a moment later
         await asyncio.sleep(0.05)
     file = tmp_path / "topics.yaml"
@@ -78,7 +78,11 @@ async def test_a_topic_with_another_number_of_partitions_is_reported_and_left_al
 
     outcome = await provision(empty_broker)
 
-    assert (outcome.created, outcome.mismatches) == ((), ("probe.grown has 2 partitions, not 3",))
+    assert outcome.created == ()
+    assert outcome.mismatches == (
+        "probe.grown has 2 partitions, not 3",
+        "probe.grown has retention.ms=1000, not -1",
+    )
     assert len((await admin.describe_topics(["probe.grown"]))[0]["partitions"]) == 2
     await admin.close()
 

@@ -119,3 +119,16 @@ def test_a_token_is_of_one_ticket_of_one_account() -> None:
     others = [("other", "T-1", 1), ("acme", "T-2", 1), ("acme", "T-1", 2), ("acmeT", "-1", 1), ("acme", "T-11")]
 
     assert links.token(*mine) not in {links.token(*other) for other in others}
+
+
+async def test_metrics_name_a_route_and_not_what_opens_it(portal: Stage) -> None:
+    """Whoever may read /metrics may not read tickets."""
+    path = await mailed(portal)
+    await portal.client.get(path)
+    await portal.client.post(path, data={"body": ""})
+
+    told = (await portal.client.get("/metrics")).text
+
+    for method, status in (("GET", 200), ("POST", 422)):
+        assert f'closeloop_request_seconds_count{{method="{method}",route="/t/{{token}}",status="{status}"}}' in told
+    assert path.removeprefix("/t/") not in told

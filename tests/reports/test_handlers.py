@@ -6,6 +6,7 @@ from typing import get_args, get_type_hints
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event as happening
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -30,6 +31,25 @@ async def test_a_created_survey_is_pending(reports: Stage) -> None:
 
     rating = await reports.row(Rating)
     assert (rating.state, rating.score, rating.agent_id, rating.agent_name) == ("pending", None, "ada", "Ada Okafor")
+
+
+async def test_a_batch_asks_for_its_account_once(reports: Stage) -> None:
+    """Not once a record, which took as long as the record's effect."""
+    await reports.hears(an_account())
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FROM accounts" in statement:
+            asked.append(statement)
+
+    happening.listen(reports.service.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        await reports.hears(*(created(a_survey(f"s-{number}")) for number in range(5)))
+    finally:
+        happening.remove(reports.service.engine.sync_engine, "before_cursor_execute", note)
+
+    assert await reports.count(Rating) == 5
+    assert len(asked) == 1
 
 
 async def test_an_answer_is_kept_with_all_it_says(reports: Stage) -> None:

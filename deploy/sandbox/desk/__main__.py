@@ -3,7 +3,8 @@
 from deploy.sandbox.desk.app import FOLDER, create_app, create_service
 from deploy.sandbox.desk.settings import Settings
 from deploy.sandbox.desk.tables import Table
-from shared.chassis.command_line import Program, command_line
+from shared.chassis.command_line import command_line
+from shared.chassis.program import Program
 
 main = command_line(
     Program(
