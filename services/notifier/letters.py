@@ -61,13 +61,13 @@ def compose(email: Email, account: Account, *, sender: str, now: datetime) -> Em
     # No letter has this id; what has the same parent is one conversation.
     message["In-Reply-To"] = root
     message["References"] = root
-    message["Content-Language"] = language.tag
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: answer no out-of-office notes to this
     message["X-Auto-Response-Suppress"] = "All"  # the same, for Exchange
 
     message.set_content(_render(f"{email.kind}.txt", words), cte="quoted-printable")
     html = _inliner.inline(_render(f"{email.kind}.html", words))
     message.add_alternative(html, subtype="html", cte="quoted-printable")
+    message["Content-Language"] = language.tag  # after the content, which takes its headers with it
     if account.logo and account.logo_media_type:
         _, html_part = message.iter_parts()
         maintype, _, subtype = account.logo_media_type.partition("/")
