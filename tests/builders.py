@@ -6,6 +6,7 @@ from typing import Any
 from shared.contracts import (
     AccountUpdated,
     Agent,
+    NotificationFailed,
     ReplyReceived,
     ReplySent,
     Requester,
@@ -111,6 +112,23 @@ def a_reply_received(**changes: Any) -> ReplyReceived:
             "body": "Thank you!",
             "received_at": NOON,
             "via": "email",
+            **changes,
+        }
+    )
+
+
+def a_notification_failed(**changes: Any) -> NotificationFailed:
+    """The server knows no such address as the survey was to be sent to."""
+    return NotificationFailed(
+        **{
+            "account_id": "acme",
+            "ticket_id": "T-1",
+            "notification_id": "01950000-0000-7000-8000-000000000001",
+            "kind": "survey_invited",
+            "subject_id": "s-1",
+            "reason": "bounced",
+            "code": "550 5.1.1",
+            "failed_at": NOON,
             **changes,
         }
     )

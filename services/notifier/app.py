@@ -1,7 +1,8 @@
-"""The whole of the notifier in one process: handlers, dispatcher, health."""
+"""The whole of the notifier in one process: handlers, dispatcher, relay, health."""
 
 from litestar import Litestar
 
+from services.notifier.backlog import late_emails, report_backlog
 from services.notifier.dispatch import Dispatcher
 from services.notifier.handlers import events
 from services.notifier.mail import MailServer
@@ -18,7 +19,8 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
         name="notifier",
         settings=settings,
         events=events,
-        chores=[dispatcher.send_due_emails],
+        chores=[dispatcher.send_due_emails, report_backlog],
+        checks=[late_emails],
         clock=clock,
     )
 

@@ -6,18 +6,19 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, func, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.notifier.tables import Table
 from shared.chassis.database import Json, Timestamp
+from shared.contracts import NotificationFailed
+from shared.contracts.notification import Kind, Reason
 from shared.contracts.ticket import Status
 
-Kind = Literal["reply_published", "survey_invited", "reply_received", "ticket_reopened"]
 State = Literal["queued", "sent", "failed"]
 
 LEASE = timedelta(minutes=5)
-"""How long one try may take. Longer than all of SMTP's time-outs for one email together."""
+"""How long one try may take, from taking the email in hand to settling what became of it."""
 
 GIVE_UP_AFTER = timedelta(hours=72)
 FIRST_WAIT = timedelta(seconds=10)
@@ -39,7 +40,11 @@ class Facts:
 
 
 class Email(Table):
-    """One email to one person about one event."""
+    """One email to one person about one event.
+
+    Queued, then sent or failed. Sent means that the mail server took it; should it come back as undeliverable, it is
+    failed with the time it was sent at.
+    """
 
     __tablename__ = "emails"
     __table_args__ = (
@@ -50,8 +55,11 @@ class Email(Table):
             "kind IN ('reply_published', 'survey_invited', 'reply_received', 'ticket_reopened')", name="kind_is_known"
         ),
         CheckConstraint("state IN ('queued', 'sent', 'failed')", name="state_is_known"),
-        CheckConstraint("(state = 'sent') = (sent_at IS NOT NULL)", name="sent_has_its_time"),
-        CheckConstraint("state <> 'failed' OR last_error IS NOT NULL", name="failed_has_its_reason"),
+        CheckConstraint("state = 'failed' OR (state = 'sent') = (sent_at IS NOT NULL)", name="sent_has_its_time"),
+        CheckConstraint(
+            "failed_reason IN ('bounced', 'suppressed', 'unwritable', 'gave_up')", name="failed_reason_is_known"
+        ),
+        CheckConstraint("(state = 'failed') = (failed_reason IS NOT NULL)", name="failed_has_its_reason"),
         CheckConstraint("state = 'queued' OR facts ->> 'link' IS NULL", name="only_queued_keeps_a_link"),
         CheckConstraint("attempts >= 0", name="attempts_not_negative"),
     )
@@ -68,32 +76,60 @@ class Email(Table):
     attempts: Mapped[int]
     due_at: Mapped[Timestamp]
     give_up_at: Mapped[Timestamp]
+    unsettled: Mapped[bool] = mapped_column(server_default=false())
+    """A try began, and whether the mail server took the email is not known, or not yet."""
     last_error: Mapped[str | None] = mapped_column(Text)
+    failed_reason: Mapped[Reason | None] = mapped_column(Text)
+    traceparent: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[Timestamp]
     sent_at: Mapped[Timestamp | None]
 
-    def lease(self, now: datetime) -> None:
-        """Begin a try. Should it never end, the email is due again when the lease is over."""
+    def lease(self, now: datetime) -> bool:
+        """Begin a try and tell whether it may repeat an earlier one, which was never settled.
+
+        Should it never end, the email is due again when the lease is over.
+        """
+        may_repeat = self.unsettled
+        self.unsettled = True
         self.attempts += 1
         self.due_at = now + LEASE
+        return may_repeat
 
     def mark_sent(self, now: datetime) -> None:
         """The mail server has it."""
         self.state = "sent"
         self.sent_at = now
+        self.unsettled = False
         self._forget_link()
 
-    def put_off(self, reason: str, now: datetime) -> None:
-        """Try again after a wait that doubles from 10 seconds to an hour, a fifth more or less at random."""
+    def put_off(self, error: str, now: datetime, *, unsettled: bool = False) -> None:
+        """Try again after a wait that doubles from 10 seconds to an hour, a fifth more or less at random.
+
+        `unsettled`: the mail server may have taken the email all the same.
+        """
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(self.attempts - 1, 20))
         self.due_at = now + wait * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
-        self.last_error = reason
+        self.unsettled = unsettled
+        self.last_error = error
 
-    def fail(self, reason: str) -> None:
-        """Give up for good."""
+    def fail(self, reason: Reason, error: str, now: datetime, *, code: str = "") -> NotificationFailed:
+        """Give up for good, also on an email that was sent and came back. `code` is what a server said, if one did."""
+        assert self.state != "failed"
         self.state = "failed"
-        self.last_error = reason
+        self.unsettled = False
+        self.failed_reason = reason
+        self.last_error = error
         self._forget_link()
+        return NotificationFailed(
+            account_id=self.account_id,
+            ticket_id=self.facts.ticket_id,
+            notification_id=str(self.id),
+            kind=self.kind,
+            subject_id=self.subject_id,
+            reason=reason,
+            code=code,
+            failed_at=now,
+        )
 
     def _forget_link(self) -> None:
         # Links open tickets and surveys; the database is no place to find them.

@@ -12,8 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from services.notifier.emails import Email, Facts, Kind, gives_up_at
+from services.notifier.emails import Email, Facts, gives_up_at
 from services.notifier.tables import Account
+from shared.chassis import tracing
 from shared.chassis.kafka import EventRouter
 from shared.contracts import (
     AccountUpdated,
@@ -24,6 +25,7 @@ from shared.contracts import (
     SurveyInvited,
     TicketReopened,
 )
+from shared.contracts.notification import Kind
 from shared.contracts.ticket import TicketEvent
 from shared.public_pages.branding import account_of, keep_account
 from shared.public_pages.reader import storable_tag
@@ -136,6 +138,7 @@ async def _queue(letters: _Letters, event: TicketEvent, session: AsyncSession, n
                     "attempts": 0,
                     "due_at": now,
                     "give_up_at": gives_up_at(now, letters.facts.expires_at),
+                    "traceparent": tracing.traceparent(),
                     "created_at": now,
                 }
                 for address, person in told

@@ -13,6 +13,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 from css_inline import CSSInliner
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -53,11 +54,11 @@ def compose(email: Email, account: Account, *, sender: str, now: datetime) -> Em
 
     message = EmailMessage(policy=_POLICY)
     message["From"] = _address(account.name, sender)
-    message["To"] = _address(email.recipient_name, email.recipient)
+    message["To"] = address_of(email)
     # The same for all of a ticket's letters: Gmail threads by it, too.
     message["Subject"] = words["subject"]
     message["Date"] = now
-    message["Message-ID"] = f"<{email.id}@{domain}>"
+    message["Message-ID"] = message_id(email.id, sender)
     # No letter has this id; what has the same parent is one conversation.
     message["In-Reply-To"] = root
     message["References"] = root
@@ -81,6 +82,16 @@ def compose(email: Email, account: Account, *, sender: str, now: datetime) -> Em
             filename=f"{LOGO}.{subtype}",
         )
     return message
+
+
+def message_id(email_id: UUID, sender: str) -> str:
+    """Name an email to mail servers, by its id and the domain of `sender`."""
+    return f"<{email_id}@{sender.rpartition('@')[2]}>"
+
+
+def address_of(email: Email) -> Address:
+    """Write name and address as they stand on the letter. Raises NotAnAddress."""
+    return _address(email.recipient_name, email.recipient)
 
 
 def _words(email: Email, account: Account, language: Language) -> dict[str, Any]:

@@ -3,17 +3,23 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, select
 from sqlalchemy.orm import undefer
 
 from services.notifier.emails import Email
-from services.notifier.tables import Account
+from services.notifier.tables import Account, Suppression
+
+_SUPPRESSED = and_(Suppression.account_id == Email.account_id, Suppression.address == func.lower(Email.recipient))
 
 
-def due_count(now: datetime, limit: int) -> Select[int]:
-    """Count the emails that are due, up to `limit`."""
-    due = select(Email.id).where(Email.state == "queued", Email.due_at <= now).limit(limit)
-    return select(func.count()).select_from(due.subquery())
+def _due(now: datetime) -> ColumnElement[bool]:
+    """Match what waits to be sent and nobody has in hand."""
+    return and_(Email.state == "queued", Email.due_at <= now)
+
+
+def any_due(now: datetime) -> Select[bool]:
+    """Tell whether an email is due."""
+    return select(exists().where(_due(now)))
 
 
 def next_due(now: datetime) -> Select[Email, Account]:
@@ -21,7 +27,7 @@ def next_due(now: datetime) -> Select[Email, Account]:
     return (
         select(Email, Account)
         .join(Account, Account.account_id == Email.account_id)
-        .where(Email.state == "queued", Email.due_at <= now)
+        .where(_due(now), not_(exists().where(_SUPPRESSED)))
         .order_by(Email.due_at)
         .limit(1)
         .options(undefer(Account.logo))
@@ -36,9 +42,26 @@ def leased(email_id: UUID, attempt: int) -> Select[Email]:
 
 def past_use(now: datetime, limit: int) -> Select[Email]:
     """Find emails that nobody is sending and that are too late to be of use, locked."""
+    return select(Email).where(_due(now), Email.give_up_at <= now).limit(limit).with_for_update(skip_locked=True)
+
+
+def suppressed(now: datetime, limit: int) -> Select[Email, str]:
+    """Find queued emails, due or not, that nobody is sending and whose address is suppressed, locked; and the code."""
+    in_hand = and_(Email.unsettled, Email.due_at > now)
     return (
-        select(Email)
-        .where(Email.state == "queued", Email.due_at <= now, Email.give_up_at <= now)
+        select(Email, Suppression.code)
+        .join(Suppression, _SUPPRESSED)
+        .where(Email.state == "queued", not_(in_hand))
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(of=Email, skip_locked=True)
     )
+
+
+def backlog(now: datetime) -> Select:
+    """Count what is queued, and find since when the email that is due longest has been due."""
+    return select(func.count(), func.min(Email.due_at).filter(Email.due_at <= now)).where(Email.state == "queued")
+
+
+def suppressions() -> Select[Suppression]:
+    """List what is suppressed, oldest first."""
+    return select(Suppression).order_by(Suppression.suppressed_at, Suppression.address, Suppression.account_id)

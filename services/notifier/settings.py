@@ -19,14 +19,20 @@ def _an_address(text: str) -> str:
     return text
 
 
+MailAddress = Annotated[str, AfterValidator(_an_address)]
+
+
 class Settings(ChassisSettings):
     """`mail_from` is the address all emails come from; the account's name stands beside it.
+
+    `mail_bounces_to` is where mail servers send what they could not deliver, unset the same address.
 
     `smtp_starttls`: true asks for encryption or does not send, false never asks, unset encrypts where it is offered.
     """
 
     port: int = 8003
-    mail_from: Annotated[str, AfterValidator(_an_address)]
+    mail_from: MailAddress
+    mail_bounces_to: MailAddress | None = None
     smtp_host: str
     smtp_port: int = 587
     smtp_user: str | None = None

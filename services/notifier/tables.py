@@ -1,9 +1,9 @@
 """Rows without behaviour. The email itself, which has rules, is in emails.py."""
 
-from sqlalchemy import MetaData, Text
+from sqlalchemy import ForeignKey, MetaData, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from shared.chassis.database import NAMES
+from shared.chassis.database import NAMES, Timestamp
 from shared.public_pages.branding import BrandedAccount
 
 
@@ -19,3 +19,17 @@ class Account(BrandedAccount, Table):
     __tablename__ = "accounts"
 
     locale: Mapped[str | None] = mapped_column(Text)
+
+
+class Suppression(Table):
+    """An address that does not exist, as a mail server said: an account's emails to it are not tried again.
+
+    `address` is in lower case, as PostgreSQL's `lower` has it. `code` is what the server said.
+    """
+
+    __tablename__ = "suppressions"
+
+    account_id: Mapped[str] = mapped_column(ForeignKey(Account.account_id), primary_key=True)
+    address: Mapped[str] = mapped_column(Text, primary_key=True)
+    code: Mapped[str] = mapped_column(Text)
+    suppressed_at: Mapped[Timestamp]

@@ -15,7 +15,14 @@ from services.surveys.survey import Survey
 from services.surveys.tables import Account, SkippedSurvey, Ticket
 from shared.chassis.kafka import EventRouter
 from shared.chassis.outbox import emit
-from shared.contracts import AccountUpdated, SurveySkipped, TicketReopened, TicketResolved, TicketUpdated
+from shared.contracts import (
+    AccountUpdated,
+    NotificationFailed,
+    SurveySkipped,
+    TicketReopened,
+    TicketResolved,
+    TicketUpdated,
+)
 from shared.public_pages.access_links import AccessLinks
 from shared.public_pages.branding import account_of, keep_account
 from shared.public_pages.reader import storable_tag
@@ -76,6 +83,16 @@ async def withdraw_survey_of_active_ticket(updated: TicketUpdated, session: Asyn
     ticket = updated.ticket
     if ticket.status in {"open", "pending"}:
         await _undo_resolutions(session, updated.account_id, ticket.ticket_id, through=ticket.version - 1, now=now)
+
+
+@events.on(NotificationFailed)
+async def close_survey_that_did_not_arrive(failed: NotificationFailed, session: AsyncSession, now: datetime) -> None:
+    """Expire a survey whose invitation did not reach the requester: nobody was asked. An answered one stays."""
+    if failed.kind != "survey_invited":
+        return
+    survey = await session.scalar(queries.survey_named(failed.account_id, failed.ticket_id, failed.subject_id))
+    if survey and survey.state == "pending":
+        emit(session, survey.expire("undeliverable", now))
 
 
 def _objection(resolved: TicketResolved, account: Account, now: datetime) -> str | None:

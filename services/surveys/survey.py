@@ -92,8 +92,14 @@ class Survey(Table):
         )
 
     def state_at(self, now: datetime) -> State:
-        """Tell the state a visitor sees: a survey past its time is expired though no job has said so yet."""
-        return "expired" if self.state == "pending" and now >= self.expires_at else self.state
+        """Tell the state a visitor sees.
+
+        A survey past its time is expired though no job has said so yet. One whose invitation did not arrive is open to
+        a visitor: who stands before the page has the link all the same.
+        """
+        if self.state == "pending" or self.expired_reason == "undeliverable":
+            return "expired" if now >= self.expires_at else "pending"
+        return self.state
 
     def answer(self, score: int, comment: str, now: datetime) -> contracts.SurveySubmitted:
         """Take the rating. Raises AlreadyAnswered or NoLongerOpen and then changes nothing."""
@@ -102,6 +108,7 @@ class Survey(Table):
         if self.state_at(now) == "expired":
             raise NoLongerOpen
         self.state = "submitted"
+        self.expired_reason = self.expired_at = None
         self.score = score
         self.comment = comment
         self.submitted_at = now
@@ -109,9 +116,11 @@ class Survey(Table):
             account_id=self.account_id, survey=self.facts, score=score, comment=comment, submitted_at=now
         )
 
-    def expire(self, reason: Literal["unanswered", "reopened"], now: datetime) -> contracts.SurveyExpired:
-        """Close a pending survey for good."""
-        assert self.state == "pending"
+    def expire(
+        self, reason: Literal["unanswered", "reopened", "undeliverable"], now: datetime
+    ) -> contracts.SurveyExpired:
+        """Close a survey that nobody answered. A reopening closes also one that could not be delivered, for good."""
+        assert self.state == "pending" or (self.expired_reason, reason) == ("undeliverable", "reopened")
         self.state = "expired"
         self.expired_reason = reason
         self.expired_at = now

@@ -5,6 +5,7 @@ The rules a publisher in any language can rely on are in ARCHITECTURE.md, "Topic
 
 from shared.contracts.account import AccountUpdated, Logo, SurveyPolicy
 from shared.contracts.event import Event
+from shared.contracts.notification import NotificationFailed
 from shared.contracts.reply import ReplyPublished, ReplyReceived, ReplySent
 from shared.contracts.survey import (
     Survey,
@@ -38,6 +39,7 @@ EVENTS: tuple[type[Event], ...] = (
     SurveySubmitted,
     SurveyExpired,
     SurveySkipped,
+    NotificationFailed,
 )
 """Every event there is, one per topic."""
 
@@ -47,6 +49,7 @@ __all__ = [
     "Agent",
     "Event",
     "Logo",
+    "NotificationFailed",
     "ReplyPublished",
     "ReplyReceived",
     "ReplySent",

@@ -84,10 +84,11 @@ class SurveySubmitted(SurveyEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyExpired(SurveyEvent):
-    """The survey can no longer be answered.
+    """No answer to the survey is expected any more.
 
     `unanswered`: its time ran out. `reopened`: the ticket was reopened before an answer. `undeliverable`: the requester
-    was never asked, for the invitation could not be delivered.
+    was never asked, for the invitation could not be delivered. Should they have got the link all the same, they may
+    answer it until its time is over, and `survey.submitted` follows; a reopening is said again as `reopened`.
     """
 
     topic: ClassVar[str] = "survey.expired"

@@ -5,10 +5,11 @@ from email.message import EmailMessage
 from typing import Any
 from uuid import UUID
 
-from services.notifier.emails import Email, Facts, Kind
+from services.notifier.emails import Email, Facts
 from services.notifier.letters import compose
 from services.notifier.tables import Account
 from shared.contracts import ReplyPublished, SurveyInvited
+from shared.contracts.notification import Kind
 from tests.builders import NOON, a_ticket
 
 PNG = bytes.fromhex(
@@ -105,3 +106,60 @@ def html_of(letter: EmailMessage) -> str:
     part = letter.get_body(("html",))
     assert part is not None
     return part.get_content()
+
+
+def a_bounce(email_id: UUID | str, **changes: Any) -> bytes:
+    """A delivery status notification (RFC 3464) as a mail server writes it; `returned` is how it gives back the email.
+
+    A field or part that is None is left out.
+    """
+    said = {
+        "content_type": 'multipart/report; report-type=delivery-status; boundary="B"',
+        "report_part": "message/delivery-status",
+        "recipient": "rfc822; rita@customer.example",
+        "action": "failed",
+        "status": "5.1.1",
+        "diagnostic": "smtp; 550 5.1.1 <rita@customer.example>: Recipient address\r\n    rejected: User unknown",
+        "returned": "text/rfc822-headers",
+        "message_id": f"<{email_id}@desk.example>",
+        **changes,
+    }
+    fields = {
+        "Final-Recipient": said["recipient"],
+        "Action": said["action"],
+        "Status": said["status"],
+        "Diagnostic-Code": said["diagnostic"],
+    }
+    parts = [
+        ["Content-Type: text/plain; charset=us-ascii", "", "I could not deliver your message.", ""],
+        [
+            f"Content-Type: {said['report_part']}",
+            "",
+            "Reporting-MTA: dns; mx.example",
+            "Arrival-Date: Mon, 2 Mar 2026 12:00:00 +0000",
+            "",
+            *(f"{name}: {value}" for name, value in fields.items() if value is not None),
+            "",
+        ],
+        [
+            f"Content-Type: {said['returned']}",
+            "",
+            "Received: from desk.example by mx.example; Mon, 2 Mar 2026 12:00:00 +0000",
+            "Subject: Tent pole broke",
+            f"Message-ID: {said['message_id']}",
+            "",
+        ],
+    ]
+    lines = [
+        "Return-Path: <>",
+        "From: Mail Delivery System <MAILER-DAEMON@mx.example>",
+        "To: support@desk.example",
+        "Subject: Undelivered Mail Returned to Sender",
+        "Auto-Submitted: auto-replied",
+        "MIME-Version: 1.0",
+        f"Content-Type: {said['content_type']}",
+        "",
+    ]
+    for part in parts if said["returned"] is not None else parts[:2]:
+        lines += ["--B", *part]
+    return "\r\n".join([*lines, "--B--", ""]).encode()

@@ -1,6 +1,8 @@
 """The notifier on stage, and a mail server for it to talk to."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +13,41 @@ from services.notifier import app
 from services.notifier.dispatch import Dispatcher
 from services.notifier.mail import MailServer
 from services.notifier.settings import Settings
-from tests.notifier.builders import SENDER
+from tests.builders import RITA, a_ticket, an_account
+from tests.notifier.builders import SENDER, a_reply_published
 from tests.notifier.mailbox import Mailbox, an_open_mailbox
 from tests.stage import Stage, staged
+
+RITAS = RITA.email or ""
+
+
+async def replies(notifier: Stage, count: int) -> None:
+    """So many emails to Rita."""
+    await notifier.hears(an_account(), *(a_reply_published(reply_id=f"a-{n}") for n in range(count)))
+
+
+def replies_to(*addresses: str) -> list:
+    """One published reply to each address."""
+    return [
+        a_reply_published(
+            reply_id=f"to-{address}", ticket=a_ticket(requester=type(RITA)(requester_id="x", name="X", email=address))
+        )
+        for address in addresses
+    ]
+
+
+async def until(holds: Callable[[], object], seconds: float = 20) -> None:
+    """Wait for something to become true."""
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def stopped(task: asyncio.Task) -> None:
+    """Stop a chore as the service does."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -47,7 +81,7 @@ async def mailbox() -> AsyncIterator[Mailbox]:
 
 @dataclass
 class Post:
-    """The notifier's dispatcher, one round at a time."""
+    """The notifier's dispatcher, one connection at a time."""
 
     stage: Stage
     mailbox: Mailbox
@@ -62,8 +96,17 @@ class Post:
         return Dispatcher(self.server(**changes), SENDER)
 
     async def goes_out(self, **changes: Any) -> bool:
-        """Send what is due now; tell whether anything was. Raises Later when no connection held."""
+        """Send what is due now over one connection; tell whether anything was. Raises Later when it did not hold."""
         return await self.dispatcher(**changes).send_some(self.stage.service.sessions, self.stage.clock)
+
+    @asynccontextmanager
+    async def going(self) -> AsyncIterator[asyncio.Task]:
+        """Send what is due all the while, over all lanes, as the service does."""
+        chore = asyncio.create_task(self.dispatcher().send_due_emails(self.stage.service.sessions, self.stage.clock))
+        try:
+            yield chore
+        finally:
+            await stopped(chore)
 
 
 @pytest_asyncio.fixture

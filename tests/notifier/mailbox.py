@@ -10,9 +10,55 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+EVERYBODY = "*"
+SECONDS_PER_BYTE = 0.05
+
+
+class _Talk(SMTP):
+    """A conversation, which can also begin badly, trickle, or end where it should not."""
+
+    def __init__(self, mailbox: "Mailbox", **options: Any) -> None:
+        super().__init__(mailbox, **options)
+        self._mailbox = mailbox
+        self.seconds_per_byte = SECONDS_PER_BYTE if mailbox.slow_on == EVERYBODY else 0.0
+        self.ends_after_answer = False
+
+    async def push(self, status: str | bytes) -> None:
+        answer = status.encode() if isinstance(status, str) else status
+        if answer.startswith(b"220") and self._mailbox.greeting:
+            answer = self._mailbox.greeting.encode()
+        if self.seconds_per_byte:
+            for byte in answer:
+                self._writer.write(bytes([byte]))
+                await asyncio.sleep(self.seconds_per_byte)
+            answer = b""
+        await super().push(answer)
+        if self.ends_after_answer and self.transport is not None:
+            self.transport.close()
+
+    async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
+        await super().smtp_MAIL(self._without_dsn_options(arg))
+
+    async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
+        await super().smtp_RCPT(self._without_dsn_options(arg))
+
+    def _without_dsn_options(self, arg: str | None) -> str | None:
+        """Take what RFC 3461 adds, which aiosmtpd does not know, if it was offered."""
+        words = (arg or "").split()
+        asked = [word for word in words if word.startswith(("RET=", "NOTIFY="))]
+        if not self._mailbox.knows_dsn or not asked:
+            return arg
+        self._mailbox.asked_of_dsn += asked
+        return " ".join(word for word in words if word not in asked)
+
 
 class Mailbox:
-    """`refuse["rita@…"] = "550 …"` refuses a recipient, `refuse_text` what is said after DATA."""
+    """`refuse["rita@…"] = "550 …"` refuses a recipient, `refuse_text` what is said after DATA.
+
+    Addresses of a recipient: `hang_up_on` ends the connection instead of the answer to DATA, `hang_up_after` right
+    after it, `silent_on` never answers, `babble_on` answers what is no answer, `slow_on` a byte at a time (EVERYBODY
+    from the greeting on).
+    """
 
     def __init__(self) -> None:
         self.letters: list[EmailMessage] = []
@@ -20,7 +66,14 @@ class Mailbox:
         self.refuse: dict[str, str] = {}
         self.refuse_text: dict[str, str] = {}
         self.refuse_sender: str | None = None
+        self.greeting: str | None = None
         self.hang_up_on: str | None = None
+        self.hang_up_after: str | None = None
+        self.silent_on: str | None = None
+        self.babble_on: str | None = None
+        self.slow_on: str | None = None
+        self.knows_dsn = False
+        self.asked_of_dsn: list[str] = []
         self.hold: asyncio.Event | None = None
         self.connections = 0
         self.tried: list[str] = []
@@ -36,7 +89,7 @@ class Mailbox:
 
         def talk() -> SMTP:
             self.connections += 1
-            smtp = SMTP(self, loop=loop, **options)
+            smtp = _Talk(self, loop=loop, **options)
             self._talks.add(smtp)
             return smtp
 
@@ -55,6 +108,13 @@ class Mailbox:
         self._talks.clear()
         self._server = None
 
+    async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """Say what the server can do."""
+        session.host_name = hostname
+        return [responses[0], *(["250-DSN"] if self.knows_dsn else []), *responses[1:]]
+
     async def handle_MAIL(self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options) -> str:  # noqa: N802 - aiosmtpd's name
         """Take or refuse the sender."""
         if self.refuse_sender:
@@ -62,9 +122,11 @@ class Mailbox:
         envelope.mail_from = address
         return "250 OK"
 
-    async def handle_RCPT(self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_RCPT(self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options) -> str:  # noqa: N802 - aiosmtpd's name
         """Take or refuse a recipient."""
         self.tried.append(address)
+        assert isinstance(server, _Talk)
+        server.seconds_per_byte = SECONDS_PER_BYTE if self.slow_on == address else 0.0
         if answer := self.refuse.get(address):
             return answer
         envelope.rcpt_tos.append(address)
@@ -79,14 +141,18 @@ class Mailbox:
             assert server.transport is not None
             server.transport.abort()
             return "250 never heard"
+        if self.silent_on == recipient:
+            await asyncio.Event().wait()
         if answer := self.refuse_text.get(recipient):
             return answer
         assert isinstance(envelope.content, bytes)
+        assert isinstance(server, _Talk)
+        server.ends_after_answer = self.hang_up_after == recipient
         letter = email.message_from_bytes(envelope.content, policy=email.policy.default)
         assert isinstance(letter, EmailMessage)
         self.letters.append(letter)
         self.envelopes.append((envelope.mail_from or "", recipient))
-        return "250 OK"
+        return "what?" if self.babble_on == recipient else "250 OK"
 
     def to(self, address: str) -> list[EmailMessage]:
         """What somebody got."""

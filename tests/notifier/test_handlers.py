@@ -166,7 +166,7 @@ async def test_what_people_write_can_always_be_stored(notifier: Stage) -> None:
     assert await notifier.dead_letters() == []
 
 
-async def test_the_notifier_says_nothing(notifier: Stage) -> None:
+async def test_queueing_an_email_says_nothing(notifier: Stage) -> None:
     """Links and letters stay here."""
     await notifier.hears(an_account(), a_reply_published(), a_survey_invited(), a_ticket_reopened())
 

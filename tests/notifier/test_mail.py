@@ -87,13 +87,38 @@ async def test_a_server_without_8bitmime_gets_seven_bits() -> None:
     assert mailbox.letters[0]["Subject"] == "Ω"
 
 
+@pytest.mark.parametrize("starttls", [None, False])
+async def test_a_server_that_can_is_asked_to_return_failures_only_and_no_letter(starttls: bool | None) -> None:
+    """What comes back lies in a mailbox: it must not hold the link that the letter held. Source: RFC 3461."""
+    async with an_open_mailbox() as mailbox:
+        mailbox.knows_dsn = True
+        async with a_server(mailbox.port, smtp_starttls=starttls).connection() as connection:
+            await connection.send(a_letter(an_email()))
+
+    assert mailbox.asked_of_dsn == ["RET=HDRS", "NOTIFY=FAILURE"]
+    assert len(mailbox.letters) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "envelope_sender"), [({}, SENDER), ({"mail_bounces_to": "back@desk.example"}, "back@desk.example")]
+)
+async def test_what_cannot_be_delivered_goes_back_where_the_settings_say(settings: dict, envelope_sender: str) -> None:
+    """MAIL_BOUNCES_TO is the envelope's sender alone; people see and answer MAIL_FROM."""
+    async with an_open_mailbox() as mailbox, a_server(mailbox.port, **settings).connection() as connection:
+        await connection.send(a_letter(an_email()))
+
+    assert mailbox.envelopes == [(envelope_sender, "rita@customer.example")]
+    assert mailbox.letters[0]["From"].addresses[0].addr_spec == SENDER
+
+
 @pytest.mark.parametrize(
     "address", ["", "support", "support@", "@desk.example", "Desk <support@desk.example>", "ä@x.example"]
 )
 def test_a_sender_that_is_no_address_is_refused_at_the_start(address: str) -> None:
     """A service with wrong settings does not start."""
-    with pytest.raises(ValidationError, match="must look like"):
-        Settings(**{**NEEDED, "mail_from": address})
+    for name in ("mail_from", "mail_bounces_to"):
+        with pytest.raises(ValidationError, match="must look like"):
+            Settings(**{**NEEDED, name: address})
 
 
 @pytest.mark.parametrize(("said", "meant"), [("true", True), ("false", False), (None, None)])

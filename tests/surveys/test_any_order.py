@@ -1,5 +1,7 @@
 """Topics give no order between each other, Kafka repeats itself, and publishers are late: the state is the same."""
 
+import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -8,8 +10,15 @@ from hypothesis import strategies as st
 
 from services.surveys.survey import Survey
 from services.surveys.tables import SkippedSurvey, Ticket
-from shared.contracts import Event, SurveyInvited
-from tests.builders import a_ticket, a_ticket_reopened, a_ticket_resolved, a_ticket_updated, an_account
+from shared.contracts import Event, NotificationFailed, SurveyInvited
+from tests.builders import (
+    a_notification_failed,
+    a_ticket,
+    a_ticket_reopened,
+    a_ticket_resolved,
+    a_ticket_updated,
+    an_account,
+)
 from tests.stage import Delivery, Stage, delivery_of
 
 HISTORY: tuple[Event, ...] = (
@@ -26,6 +35,9 @@ HISTORY: tuple[Event, ...] = (
     a_ticket_resolved(ticket=a_ticket(version=3, status="resolved", ticket_id="T-2")),
 )
 
+FAILED = (("T-1", 3), ("T-2", 3))
+"""Resolutions whose invitations do not arrive. The news names the survey, so it is heard at any time after it."""
+
 
 async def state(surveys: Stage) -> dict[str, Any]:
     """Everything that the events decide. Not the ids and times that we choose ourselves."""
@@ -40,10 +52,27 @@ async def state(surveys: Stage) -> dict[str, Any]:
     }
 
 
-async def after(surveys: Stage, deliveries: list[Delivery]) -> dict[str, Any]:
-    """Hear the deliveries one batch after the other and tell the state."""
+async def failures(surveys: Stage, resolutions: Iterable[tuple[str, int]]) -> list[NotificationFailed]:
+    """What the notifier says of the invitations to those surveys that there are by now."""
+    ids = {(survey.ticket_id, survey.resolved_version): str(survey.survey_id) for survey in await surveys.rows(Survey)}
+    return [
+        a_notification_failed(ticket_id=resolution[0], subject_id=ids[resolution])
+        for resolution in resolutions
+        if resolution in ids
+    ]
+
+
+async def after(surveys: Stage, history: list[Delivery | tuple[str, int]]) -> dict[str, Any]:
+    """Hear the history, one batch after the other, and tell the state. What is not asked yet fails at the end."""
     await surveys.clear()
-    await surveys.hears(*deliveries)
+    failed: list[NotificationFailed] = []
+    for is_delivery, items in itertools.groupby(history, key=lambda item: isinstance(item, Delivery)):
+        batch = list(items)
+        if not is_delivery:
+            batch = await failures(surveys, batch)
+            failed += batch
+        await surveys.hears(*batch)
+    await surveys.hears(*(event for event in await failures(surveys, FAILED) if event not in failed))
     asked = [event.survey_id for event in await surveys.said() if isinstance(event, SurveyInvited)]
     assert len(asked) == len(set(asked))
     return await state(surveys)
@@ -57,14 +86,15 @@ async def after(surveys: Stage, deliveries: list[Delivery]) -> dict[str, Any]:
 async def test_any_order_duplication_and_delay_ends_in_the_same_state(surveys: Stage, data: st.DataObject) -> None:
     """Handlers commute: what arrives decides, not when."""
     deliveries = [delivery_of(event) for event in HISTORY]
-    in_order = await after(surveys, deliveries)
+    history = [*deliveries, *FAILED]
+    in_order = await after(surveys, history)
 
-    repeats = data.draw(st.lists(st.sampled_from(deliveries), max_size=8), label="repeats")
-    shuffled = data.draw(st.permutations([*deliveries, *repeats]), label="order")
+    repeats = data.draw(st.lists(st.sampled_from(history), max_size=8), label="repeats")
+    shuffled = data.draw(st.permutations([*history, *repeats]), label="order")
 
     assert await after(surveys, shuffled) == in_order
     assert in_order["surveys"] == [
         ("T-1", 3, "expired", "reopened"),
         ("T-1", 5, "pending", None),
-        ("T-2", 3, "pending", None),
+        ("T-2", 3, "expired", "undeliverable"),
     ]

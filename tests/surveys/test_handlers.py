@@ -1,5 +1,7 @@
 """Who is asked, and what becomes of it, as events arrive."""
 
+import pytest
+
 from services.surveys.survey import Survey
 from services.surveys.tables import SkippedSurvey
 from shared.contracts import SurveyCreated, SurveyExpired, SurveyInvited, SurveyPolicy, SurveySkipped
@@ -7,6 +9,7 @@ from tests.builders import (
     ADA,
     BEN,
     RITA,
+    a_notification_failed,
     a_ticket,
     a_ticket_reopened,
     a_ticket_resolved,
@@ -169,3 +172,57 @@ async def test_a_resolution_older_than_a_survey_can_be_answered_is_not_asked_abo
 
     (skipped,) = await surveys.said()
     assert skipped.reason == (await surveys.row(SkippedSurvey)).reason == "too_old"
+
+
+async def asked(surveys: Stage) -> Survey:
+    """Ask about a resolved ticket, and forget what was said so far."""
+    await surveys.hears(an_account(), a_ticket_resolved())
+    await surveys.said()
+    return await surveys.row(Survey)
+
+
+@pytest.mark.parametrize("reason", ["bounced", "suppressed", "unwritable", "gave_up"])
+async def test_a_survey_whose_invitation_did_not_arrive_expires_as_undeliverable(surveys: Stage, reason: str) -> None:
+    """Nobody was asked, whyever the email failed; said once, however often the news comes."""
+    survey = await asked(surveys)
+    failed = a_notification_failed(subject_id=str(survey.survey_id), reason=reason)
+
+    await surveys.hears(failed, failed)
+
+    (expired,) = await surveys.said()
+    assert isinstance(expired, SurveyExpired)
+    assert expired.reason == "undeliverable"
+    assert (await surveys.row(Survey)).expired_reason == "undeliverable"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"subject_id": "01950000-0000-7000-8000-00000000abcd"},
+        {"subject_id": "no uuid"},
+        {"account_id": "bolt"},
+        {"ticket_id": "T-2"},
+        {"kind": "reply_published"},
+    ],
+)
+async def test_news_of_an_email_about_something_else_changes_nothing(surveys: Stage, other: dict) -> None:
+    """A survey we do not know, another account's, or an email that was no invitation: no harm and no dead letter."""
+    survey = await asked(surveys)
+
+    await surveys.hears(a_notification_failed(**{"subject_id": str(survey.survey_id), **other}))
+
+    assert (await surveys.row(Survey)).state == "pending"
+    assert await surveys.said() == []
+    assert await surveys.dead_letters() == []
+
+
+async def test_a_reopening_outranks_an_invitation_that_did_not_arrive(surveys: Stage) -> None:
+    """Whichever is heard first, a ticket that is open again is not to be rated, not even by who has the link."""
+    survey = await asked(surveys)
+    failed = a_notification_failed(subject_id=str(survey.survey_id))
+
+    await surveys.hears(failed, a_ticket_reopened(), failed)
+
+    assert [event.reason for event in await surveys.said()] == ["undeliverable", "reopened"]
+    survey = await surveys.row(Survey)
+    assert (survey.expired_reason, survey.state_at(surveys.clock())) == ("reopened", "expired")

@@ -7,7 +7,7 @@ import pytest
 from services.surveys.survey import Survey
 from services.surveys.tables import SpentChallenge
 from shared.contracts import SurveySubmitted
-from tests.builders import a_ticket, a_ticket_reopened, a_ticket_resolved, an_account
+from tests.builders import a_notification_failed, a_ticket, a_ticket_reopened, a_ticket_resolved, an_account
 from tests.captcha import read_code, solved_widget
 from tests.stage import Stage
 
@@ -239,6 +239,54 @@ async def test_a_withdrawn_survey_says_that_the_request_is_open_again(surveys: S
     await surveys.hears(a_ticket_reopened())
 
     assert "Your request is open again" in (await surveys.client.get(path)).text
+
+
+async def undeliverable(surveys: Stage) -> str:
+    """A survey whose invitation did not arrive; tell its path all the same."""
+    path = await invited(surveys)
+    survey = await surveys.row(Survey)
+    await surveys.hears(a_notification_failed(subject_id=str(survey.survey_id)))
+    await surveys.said()
+    return path
+
+
+async def test_who_has_the_link_of_an_undeliverable_survey_may_answer_it(surveys: Stage) -> None:
+    """Mail servers err, and links are passed on: an answer is an answer, and is told as every other."""
+    path = await undeliverable(surveys)
+
+    page = await surveys.client.get(path)
+    answer = await rate(surveys, path, score="4", comment="It came after all")
+
+    assert page.text.count('type="radio"') == 5
+    assert answer.headers["location"] == f"{path}/thanks"
+    survey = await surveys.row(Survey)
+    assert (survey.state, survey.score, survey.expired_reason, survey.expired_at) == ("submitted", 4, None, None)
+    assert [type(event) for event in await surveys.said()] == [SurveySubmitted]
+
+
+async def test_news_that_the_invitation_failed_does_not_undo_an_answer(surveys: Stage) -> None:
+    """A bounce may come days later, from a mailbox that the invitation was passed on to."""
+    path = await invited(surveys)
+    await rate(surveys, path, score="5")
+    await surveys.said()
+
+    await surveys.hears(a_notification_failed(subject_id=str((await surveys.row(Survey)).survey_id)))
+
+    assert (await surveys.row(Survey)).score == 5
+    assert await surveys.said() == []
+
+
+async def test_an_undeliverable_survey_ends_with_its_time_as_every_other(surveys: Stage) -> None:
+    """The link opens the question no longer than it would have."""
+    path = await undeliverable(surveys)
+    surveys.later(days=14)
+
+    page = await surveys.client.get(path)
+    answer = await rate(surveys, path, score="5")
+
+    assert "This survey has ended" in page.text
+    assert answer.headers["location"] == path
+    assert (await surveys.row(Survey)).score is None
 
 
 @pytest.mark.parametrize("token", ["x", "A" * 43, "%00", "..%2f..%2fetc", "😀", "A" * 5000])

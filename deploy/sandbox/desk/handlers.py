@@ -1,4 +1,4 @@
-"""What the help desk does with what closeloop tells it: replies, reopenings, ratings."""
+"""What the help desk does with what closeloop tells it: replies, reopenings, ratings, emails that do not arrive."""
 
 from datetime import datetime
 
@@ -9,7 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from deploy.sandbox.desk import work
 from deploy.sandbox.desk.tables import DeskTicket, Message, Rating
 from shared.chassis.kafka import EventRouter
-from shared.contracts import ReplyReceived, SurveySubmitted, TicketReopened
+from shared.contracts import NotificationFailed, ReplyReceived, SurveySubmitted, TicketReopened
+
+LETTERS = {
+    "reply_published": "The reply was not delivered to the requester",
+    "survey_invited": "The survey was not delivered to the requester",
+    "reply_received": "The requester's reply was not delivered to its agent",
+    "ticket_reopened": "The reopening was not delivered to an agent",
+}
+REASONS = {
+    "bounced": "the mail server refused it",
+    "suppressed": "the address does not exist",
+    "unwritable": "there is no valid address",
+    "gave_up": "it could not be delivered in time",
+}
 
 events = EventRouter()
 
@@ -57,6 +70,26 @@ async def show_rating(submitted: SurveySubmitted, session: AsyncSession, now: da
             score=submitted.score,
             comment=submitted.comment,
             submitted_at=submitted.submitted_at,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+@events.on(NotificationFailed)
+async def show_what_did_not_arrive(failed: NotificationFailed, session: AsyncSession, now: datetime) -> None:
+    """Tell the agents that somebody does not know."""
+    number = await _number(failed.account_id, failed.ticket_id, session)
+    if number is None:
+        return
+    await session.execute(
+        insert(Message)
+        .values(
+            message_id=failed.notification_id,
+            number=number,
+            kind="system",
+            author="Email",
+            body=f"{LETTERS[failed.kind]}: {REASONS[failed.reason]}",
+            sent_at=failed.failed_at,
         )
         .on_conflict_do_nothing()
     )

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "notifier_0003"
-down_revision = "notifier_0001"
+revision = "notifier_0004"
+down_revision = "notifier_0003"
 branch_labels = None
 depends_on = None
 
