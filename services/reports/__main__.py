@@ -97,7 +97,7 @@ def verify(only: str | None, *, repair: bool) -> None:
     Everything is compared as it was at one moment; events may come in meanwhile.
     """
 
-    async def compare(service: Service) -> None:
+    async def agrees(service: Service) -> bool:
         days = 0
         found: list[verification.Difference] = []
         async with verification.snapshot(service.engine) as connection:
@@ -112,19 +112,18 @@ def verify(only: str | None, *, repair: bool) -> None:
                     found += await verification.differences(connection, account_id)
         if not found:
             click.echo(f"{counted(days, 'day', 'days')} of {counted(len(accounts), 'account', 'accounts')} agree.")
-            return
+            return True
         _show_differences(found)
         different = sorted({difference.account_id for difference in found})
         wrong = len({(difference.account_id, difference.day) for difference in found})
         click.echo(f"{counted(wrong, 'day', 'days')} of {counted(len(different), 'account', 'accounts')} differ.")
-        if not repair:
-            raise click.exceptions.Exit(1)
-        for account_id in different:
+        for account_id in different if repair else ():
             async with service.sessions.begin() as session:
                 await verification.recount(session, account_id)
             click.echo(f"{account_id} is counted anew.")
+        return repair
 
-    program.run(compare)
+    raise SystemExit(0 if program.run(agrees) else 1)
 
 
 @main.command()
@@ -143,7 +142,7 @@ def rebuild(*, dry_run: bool, **choices: bool) -> None:
 
     telemetry.log_as_json(program.name, "CRITICAL")  # a line for each record that waits would tear the bar apart
 
-    async def work(service: Service) -> None:
+    async def done(service: Service) -> bool:
         try:
             with terminal.watched() as tell:
                 async with making.rebuilding(service, making.Choices(**choices), tell) as rebuild:
@@ -163,13 +162,12 @@ def rebuild(*, dry_run: bool, **choices: bool) -> None:
             raise click.ClickException(f"{failure.orig}. Mend that and run it again: it goes on.") from None
         if sizes:
             terminal.show(("table", "rows before", "rows now"), [astuple(each) for each in sizes])
-            return
+            return True
         columns = ("table", "rows live", "rows rebuilt", "only live", "only rebuilt")
         terminal.show(columns, [astuple(each) for each in comparison])
-        if any(each.only_live or each.only_rebuilt for each in comparison):
-            raise click.exceptions.Exit(1)
+        return not any(each.only_live or each.only_rebuilt for each in comparison)
 
-    program.run(work)
+    raise SystemExit(0 if program.run(done) else 1)
 
 
 def _show_differences(found: Sequence[verification.Difference]) -> None:

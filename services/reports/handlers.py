@@ -49,14 +49,14 @@ async def keep_name_and_time_zone(updated: AccountUpdated, session: AsyncSession
 @events.on(SurveyCreated)
 async def count_survey(created: SurveyCreated, session: AsyncSession, _: datetime) -> None:
     """Keep that somebody was asked."""
-    account = await _account(created.account_id, session)
+    account = await account_of(Account, created.account_id, session)
     await rollup.change(session, COUNT_SURVEY, _facts(created.survey, account))
 
 
 @events.on(SurveySubmitted)
 async def keep_rating(submitted: SurveySubmitted, session: AsyncSession, _: datetime) -> None:
     """Keep what the requester answered."""
-    account = await _account(submitted.account_id, session)
+    account = await account_of(Account, submitted.account_id, session)
     answer = {
         "score": submitted.score,
         "comment": submitted.comment,
@@ -69,7 +69,7 @@ async def keep_rating(submitted: SurveySubmitted, session: AsyncSession, _: date
 @events.on(SurveyExpired)
 async def keep_expiry(expired: SurveyExpired, session: AsyncSession, _: datetime) -> None:
     """Keep that the survey can no longer be answered. One that was answered stays answered."""
-    account = await _account(expired.account_id, session)
+    account = await account_of(Account, expired.account_id, session)
     expiry = {"expired_at": expired.expired_at, "expired_reason": expired.reason}
     await rollup.change(session, KEEP_EXPIRY, _facts(expired.survey, account) | expiry)
 
@@ -77,7 +77,7 @@ async def keep_expiry(expired: SurveyExpired, session: AsyncSession, _: datetime
 @events.on(SurveySkipped)
 async def count_skipped_survey(skipped: SurveySkipped, session: AsyncSession, _: datetime) -> None:
     """Keep that nobody was asked, and why."""
-    account = await _account(skipped.account_id, session)
+    account = await account_of(Account, skipped.account_id, session)
     ticket = skipped.ticket
     agent = ticket.credited_agent  # whom the rating would have been about
     skip = {
@@ -90,13 +90,6 @@ async def count_skipped_survey(skipped: SurveySkipped, session: AsyncSession, _:
         "skipped_day": skipped.skipped_at.astimezone(account.zone).date(),
     }
     await rollup.change(session, COUNT_SKIPPED_SURVEY, skip)
-
-
-async def _account(account_id: str, session: AsyncSession) -> Account:
-    """Get the account, from the database once in a transaction: a session forgets what nobody holds."""
-    account = await account_of(Account, account_id, session)
-    session.info[Account, account_id] = account
-    return account
 
 
 def _facts(survey: Survey, account: Account) -> dict[str, Any]:

@@ -120,11 +120,12 @@ class Rebuild:
         self._places = places
 
     async def fill(self) -> None:
-        """Read the log until little is left, and make sure of what came of it. Raises Refused."""
+        """Read the log until little is left, and make sure of what comes of it. Raises Refused."""
         await self._catch_up()
         self._tell("Preparing the tables", 0, 0, "")
         await self._shadow.tidy()
         await self._make_sure()
+        await self._catch_up()
 
     async def compare(self) -> list[Comparison]:
         """Compare what was rebuilt with what is live, both as of one moment. The log is read to its end before."""
