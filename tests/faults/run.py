@@ -78,11 +78,11 @@ class Run:
         async with Gauges(self.system) as gauges:
             try:
                 await self._play(scene, fault, desk, result)
-                rested, left = await come_to_rest(self.system, self.log, self.pace.patience)
+                # Longer than is allowed: judged in motion, it would be blamed for more, and so would later rows.
+                rested, left = await come_to_rest(self.system, self.log, 5 * self.pace.drained)
                 await self.journal.nemesis("rest", seconds=round(rested, 1), left=left)
                 result.figures["drain s"] = round(rested, 1)
-                scene.demand(not left, "O9", f"not at rest after {rested:.0f} s: {left}")
-                scene.demand(rested <= self.pace.drained, "O9", f"drained after {rested:.1f} s")
+                scene.demand(rested <= self.pace.drained, "O9", f"drained after {rested:.1f} s {left}")
                 evidence = await gather(
                     system=self.system,
                     log=self.log,

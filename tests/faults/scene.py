@@ -30,6 +30,7 @@ class Pace:
     progress_after_rebalance: float = 20.0
     drained: float = 30.0
     patience: float = 60.0
+    """How long anything else is waited for."""
     growth_mb: float = 100.0
     latency_ratio: float = 3.0
     stop_seconds: float = 20.0

@@ -1,13 +1,18 @@
 """Visitors over HTTP: each request is noted with its route, its answer and how long that took."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 
 import httpx
 
 from tests.faults.system import System
+from tests.product import SERVICES
 
 PATIENCE_SECONDS = 40.0
+AT_ONCE = 8
+"""Visitors of one service at the same time. Who comes when all places are taken waits at the door, not in the service:
+a machine that is slow at the moment gets less to do, not more and more at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class Visitors:
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(PATIENCE_SECONDS, connect=5.0), limits=httpx.Limits(max_connections=200)
         )
+        self._doors = {service: asyncio.Semaphore(AT_ONCE) for service in SERVICES}
         self.visits: list[Visit] = []
 
     async def ask(
@@ -50,6 +56,12 @@ class Visitors:
         key: str = "",
     ) -> httpx.Response:
         """Ask a service. `route` has `{token}` where the token goes, so that none is kept. Raises TransportError."""
+        async with self._doors[service]:
+            return await self._ask(service, method, route, token, form=form, key=key)
+
+    async def _ask(
+        self, service: str, method: str, route: str, token: str, *, form: dict[str, str] | None, key: str
+    ) -> httpx.Response:
         address = self._system.address(service, len(self.visits)) + route.replace("{token}", token)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         began = time.time()

@@ -45,6 +45,7 @@ class Workload:
 
     def start(self, rate: float) -> None:
         """Begin `rate` operations a second."""
+        self._stopping = False
         self._loop = asyncio.create_task(self._go_on(rate), name="workload")
 
     async def stop(self, patience: float = 90) -> None:

@@ -1,5 +1,6 @@
 """The fault matrix, a row each."""
 
+from tests.faults.rows.clocks import CLOCKS
 from tests.faults.rows.crashes import CRASHES
 from tests.faults.rows.floods import FLOODS
 from tests.faults.rows.kafka import KAFKA
@@ -10,4 +11,4 @@ from tests.faults.rows.replicas import REPLICAS
 from tests.faults.rows.smtp import SMTP
 from tests.faults.scene import Fault
 
-ROWS: tuple[Fault, ...] = (*KILLS, *CRASHES, *REPLICAS, *KAFKA, *POSTGRES, *SMTP, *FLOODS, *POISON)
+ROWS: tuple[Fault, ...] = (*KILLS, *CRASHES, *REPLICAS, *KAFKA, *POSTGRES, *SMTP, *CLOCKS, *FLOODS, *POISON)

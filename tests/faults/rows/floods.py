@@ -125,7 +125,7 @@ async def backlog(scene: Scene) -> None:
     count = scene.pace.backlog
     account: AccountUpdated = an_account(account_id=BACKLOG_ACCOUNT)
     await scene.helpdesk.publishes(account)
-    await scene.under_load(1)
+    await scene.workload.stop()
     system = scene.system
     with system.absent("reports", "process"):
         system.rotation["reports"].append("reports")
@@ -148,6 +148,7 @@ async def backlog(scene: Scene) -> None:
             taken = await reports.fetchval(query, BACKLOG_ACCOUNT)
     scene.figures["taken/s"] = round(taken / (time.monotonic() - begun))
     scene.demand(taken == count, "O1", f"{taken} of {count} events of the backlog had their effect")
+    scene.workload.start(scene.pace.rate)
 
 
 FLOODS: list[Fault] = [
