@@ -18,7 +18,9 @@ from shared.chassis.outbox import emit
 from shared.public_pages import honeypot
 from shared.public_pages.captcha import CaptchaRefused
 from shared.public_pages.forms import fields_of, plain_text
+from shared.public_pages.language import Language
 from shared.public_pages.pages import Problem, page
+from shared.public_pages.reader import language_of_page
 
 
 @route("/t/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
@@ -27,7 +29,7 @@ async def show_ticket(
 ) -> Template:
     """Show the ticket, its conversation and, unless it is closed, the reply form. `?sent` adds a word of success."""
     ticket = await _ticket(token, state, session)
-    return await _page(token, ticket, state, session, sent="sent" in request.query_params)
+    return await _page(request, ticket, state, session, sent="sent" in request.query_params)
 
 
 @post("/t/{token:str}")
@@ -42,13 +44,14 @@ async def receive_reply(
         return _success(token)
     typed = plain_text(form.get("body", ""))
     if not ticket.takes_replies:
-        return await _page(token, ticket, state, session, status=409, typed=typed)
-    problems = _problems(typed)
+        return await _page(request, ticket, state, session, status=409, typed=typed)
+    language = await _language(request, ticket, session)
+    problems = _problems(typed, language)
     if not problems:
         try:
             first_time = await state.gate.admit(form, _purpose(ticket), typed, session, now)
         except CaptchaRefused as refused:
-            problems = [Problem("captcha", str(refused))]
+            problems = [Problem("captcha", refused.explained(language))]
         else:
             if first_time:
                 messages, events = ticket.take_reply(typed, now)
@@ -56,7 +59,7 @@ async def receive_reply(
                 for event in events:
                     emit(session, event)
             return _success(token)
-    return await _page(token, ticket, state, session, status=422, typed=typed, problems=problems)
+    return await _page(request, ticket, state, session, status=422, typed=typed, problems=problems)
 
 
 @get("/t/{token:str}/challenge")
@@ -77,17 +80,19 @@ async def _ticket(token: str, state: State, session: AsyncSession, *, locked: bo
     return ticket
 
 
-def _problems(typed: str) -> list[Problem]:
+def _problems(typed: str, language: Language) -> list[Problem]:
     if not typed:
-        return [Problem("body", "Please write your reply.")]
+        return [Problem("body", language.gettext("Please write your reply."))]
     if (too_many := len(typed) - MAX_REPLY_LENGTH) > 0:
-        characters = "character" if too_many == 1 else "characters"
-        return [Problem("body", f"Your reply is {too_many:,} {characters} too long.")]
+        text = language.ngettext(
+            "Your reply is %(number)s character too long.", "Your reply is %(number)s characters too long.", too_many
+        )
+        return [Problem("body", text)]
     return []
 
 
 async def _page(
-    token: str,
+    request: Request,
     ticket: Ticket,
     state: State,
     session: AsyncSession,
@@ -101,8 +106,9 @@ async def _page(
     messages = (await session.scalars(queries.conversation_of(ticket))).all()
     return page(
         "ticket",
+        await _language(request, ticket, session),
         status=status,
-        action=f"/t/{token}",
+        action=f"/t/{request.path_params['token']}",
         brand=account.brand,
         zone=account.zone,
         ticket=ticket,
@@ -115,6 +121,11 @@ async def _page(
         wrong_fields={problem.field for problem in problems},
         code_challenge=state.gate.code_to_read.challenge(_purpose(ticket), state.clock()),
     )
+
+
+async def _language(request: Request, ticket: Ticket, session: AsyncSession) -> Language:
+    account = await session.get_one(Account, ticket.account_id)
+    return language_of_page(request, requester=ticket.snapshot.requester.locale, account=account.locale)
 
 
 def _purpose(ticket: Ticket) -> str:

@@ -1,7 +1,7 @@
 """Rows without behaviour. What has rules is in ticket.py and link.py."""
 
-from sqlalchemy import MetaData
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy import MetaData, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.chassis.database import NAMES
 from shared.public_pages.branding import BrandedAccount
@@ -18,6 +18,8 @@ class Account(BrandedAccount, Table):
     """An account as its requesters see it."""
 
     __tablename__ = "accounts"
+
+    locale: Mapped[str | None] = mapped_column(Text)
 
 
 class SpentChallenge(SpentChallengeColumns, Table):

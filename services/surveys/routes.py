@@ -15,11 +15,14 @@ from services.surveys import queries
 from services.surveys.survey import Survey
 from services.surveys.tables import Account
 from shared.chassis.outbox import emit
-from shared.contracts.survey import MAX_COMMENT_LENGTH, SCORES
+from shared.contracts.survey import MAX_COMMENT_LENGTH
 from shared.public_pages import honeypot
 from shared.public_pages.captcha import CaptchaRefused
 from shared.public_pages.forms import fields_of, plain_text
+from shared.public_pages.labels import star_labels
+from shared.public_pages.language import Language
 from shared.public_pages.pages import Problem, page
+from shared.public_pages.reader import language_of_page
 
 
 @route("/s/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
@@ -31,14 +34,16 @@ async def show_survey(
     account = await session.get_one(Account, survey.account_id)
     if survey.state_at(state.clock()) == "pending":
         chosen = request.query_params.get("score", "")
-        return _form(token, survey, account, state, typed={"score": chosen, "comment": ""})
+        return _form(request, survey, account, state, typed={"score": chosen, "comment": ""})
     shown = "submitted" if survey.state == "submitted" else "expired"
+    language = _language(request, survey, account)
     return page(
         shown,
+        language,
         survey=survey,
         brand=account.brand,
         zone=account.zone,
-        meanings=SCORES,
+        meanings=star_labels(language),
         reopened=survey.expired_reason == "reopened",
     )
 
@@ -58,25 +63,26 @@ async def receive_rating(
         return _see_other(f"/s/{token}/thanks")  # the same answer again, as by a double click
     if survey.state_at(now) != "pending":
         return _see_other(f"/s/{token}")
-    problems = _problems(typed)
+    account = await session.get_one(Account, survey.account_id)
+    language = _language(request, survey, account)
+    problems = _problems(typed, language)
     if not problems:
         try:
             await state.gate.admit(form, _purpose(survey), f"{typed['score']} {typed['comment']}", session, now)
         except CaptchaRefused as refused:
-            problems = [Problem("captcha", str(refused))]
+            problems = [Problem("captcha", refused.explained(language))]
     if problems:
-        account = await session.get_one(Account, survey.account_id)
-        return _form(token, survey, account, state, typed=typed, problems=problems)
+        return _form(request, survey, account, state, typed=typed, problems=problems)
     emit(session, survey.answer(int(typed["score"]), typed["comment"], now))
     return _see_other(f"/s/{token}/thanks")
 
 
 @get("/s/{token:str}/thanks")
-async def show_thanks(token: FromPath[str], session: NamedDependency[AsyncSession]) -> Template:
+async def show_thanks(token: FromPath[str], request: Request, session: NamedDependency[AsyncSession]) -> Template:
     """Thank whoever sent the form."""
     survey = await _survey(token, session)
     account = await session.get_one(Account, survey.account_id)
-    return page("thanks", brand=account.brand, token=token)
+    return page("thanks", _language(request, survey, account), brand=account.brand, token=token)
 
 
 @get("/s/{token:str}/challenge")
@@ -97,17 +103,22 @@ async def _survey(token: str, session: AsyncSession, *, locked: bool = False) ->
     return survey
 
 
-def _problems(typed: dict[str, str]) -> list[Problem]:
+def _problems(typed: dict[str, str], language: Language) -> list[Problem]:
     problems = []
-    if typed["score"] not in {str(score) for score, _ in SCORES}:
-        problems.append(Problem("score", "Please choose 1 to 5 stars."))
+    if typed["score"] not in set("12345"):
+        problems.append(Problem("score", language.gettext("Please choose 1 to 5 stars.")))
     if (too_many := len(typed["comment"]) - MAX_COMMENT_LENGTH) > 0:
-        problems.append(Problem("comment", f"Your comment is {too_many:,} characters too long."))
+        text = language.ngettext(
+            "Your comment is %(number)s character too long.",
+            "Your comment is %(number)s characters too long.",
+            too_many,
+        )
+        problems.append(Problem("comment", text))
     return problems
 
 
 def _form(
-    token: str,
+    request: Request,
     survey: Survey,
     account: Account,
     state: State,
@@ -115,21 +126,27 @@ def _form(
     typed: dict[str, str],
     problems: Sequence[Problem] = (),
 ) -> Template:
+    language = _language(request, survey, account)
     return page(
         "survey",
+        language,
         status=422 if problems else 200,
-        action=f"/s/{token}",
+        action=f"/s/{request.path_params['token']}",
         facts=survey.facts,
         expires_at=survey.expires_at,
         brand=account.brand,
         zone=account.zone,
-        meanings=SCORES,
+        meanings=star_labels(language),
         comment_limit=MAX_COMMENT_LENGTH,
         typed=typed,
         problems=problems,
         wrong_fields={problem.field for problem in problems},
         code_challenge=state.gate.code_to_read.challenge(_purpose(survey), state.clock()),
     )
+
+
+def _language(request: Request, survey: Survey, account: Account) -> Language:
+    return language_of_page(request, requester=survey.facts.requester_locale, account=account.locale)
 
 
 def _purpose(survey: Survey) -> str:

@@ -19,6 +19,7 @@ class Account(BrandedAccount, Table):
 
     __tablename__ = "accounts"
 
+    locale: Mapped[str | None] = mapped_column(Text)
     surveys_enabled: Mapped[bool]
     survey_expires_after_days: Mapped[int]
 

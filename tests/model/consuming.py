@@ -1,4 +1,4 @@
-"""shared/chassis/inbox.py and kafka.py as a state machine: from Kafka's log to one effect for each event.
+"""shared/chassis/consumer.py, inbox.py and kafka.py as a state machine: from Kafka's log to one effect for each event.
 
 The log grows as `Publishing` is shown to let it: a key's events come in order, and any may come again. The handler may
 fail on A2 for a reason of the record's own, until somebody mends it and replays the dead letters. Two consumers run, as

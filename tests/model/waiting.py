@@ -1,4 +1,4 @@
-"""shared/chassis/inbox.py's records that came before their account, as a state machine.
+"""shared/chassis/consumer.py's records that came before their account, as a state machine.
 
 Two topics, so two consumers side by side, on one database: one is given a record whose handler wants the account, the
 other the account's record. The key they meet under is the account's.

@@ -33,7 +33,7 @@ async def test_a_reply_reopens_a_ticket_that_is_pending_or_resolved(portal: Stag
     assert (answer.status_code, answer.headers["location"]) == (303, f"{path}?sent=yes#sent")
     page = (await portal.client.get(answer.headers["location"])).text
     assert "Your reply was sent and the ticket is open again." in page
-    assert f"it was {status.capitalize()}" in page
+    assert f"it was <bdi>{status.capitalize()}</bdi>" in page
     assert '<span class="sr-only">Status: </span>Open' in page
     received, reopened = await portal.said()
     assert isinstance(received, ReplyReceived)
