@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox sandbox-reset test check format lock clean
+.PHONY: help sandbox sandbox-reset test check format translations lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ check: $(VENV)/.test-ready ## Lint, types and the import rules
 format: $(VENV)/.test-ready ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+translations: $(VENV)/.test-ready ## Bring new texts into every language's catalogue and list what lacks a translation
+	@$(BIN)/python -m deploy.translations
 
 lock: | $(BIN)/uv ## Resolve the dependencies anew
 	@mkdir -p requirements

@@ -65,6 +65,11 @@ class ServerProcess:
         """Whether the process has not ended."""
         return self._server.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended: its code, or a signal's negative number; None while it runs."""
+        return self._server.poll()
+
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
         """Return when `ready()` holds.
 

@@ -127,15 +127,29 @@ class EmbeddedPostgres(PostgresServer):
 
     def stop(self) -> None:
         """Cut off who is connected, write everything to disk and end. May be repeated."""
-        if self._process:
-            self._process.stop(signal.SIGINT)
-            self._process = None
+        self._end(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End at once, as a crash would: the next start recovers what was committed."""
+        self._end(signal.SIGKILL)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running server, whose children serve the connections. Raises RuntimeError."""
+        if self._process is None:
+            raise RuntimeError("PostgreSQL is not running")
+        return self._process.pid
 
     def destroy(self) -> None:
         """Stop, and delete the folder with all data."""
         self.stop()
         shutil.rmtree((self.folder / "data").resolve(), ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process:
+            self._process.stop(number)
+            self._process = None
 
     def _usable_binaries(self) -> Path:
         """Return the folder of the server's programs, copied to where its user can run them if need be."""

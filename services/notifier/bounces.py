@@ -99,7 +99,7 @@ def _failure(fields: Message) -> Failure | None:
     kind, _, recipient = _text(fields, "Final-Recipient").partition(";")
     status = re.match(r"[45]\.\d{1,3}\.\d{1,3}(?!\d)", _text(fields, "Status"))
     failed = _text(fields, "Action").lower() == "failed"
-    if not (failed and status and kind.strip().lower() in {"rfc822", "utf-8"}):
+    if not (failed and status and kind.strip().lower() == "rfc822"):
         return None
     # The status of some servers is 5.0.0 whatever happened; what the server before them said is more telling.
     source, _, said = _text(fields, "Diagnostic-Code").partition(";")
@@ -112,7 +112,7 @@ def _returned(parts: list[Message]) -> Iterator[str]:
     """Find the Message-ID in what a report returns: the message, or nothing but its header."""
     for part in parts:
         if part.get_content_type() == "text/rfc822-headers":
-            returned = message_from_bytes(cast(bytes, part.get_payload(decode=True)).lstrip())
+            returned = message_from_bytes(cast(bytes, part.get_payload(decode=True)))
         elif part.get_content_maintype() == "message" and part.get_content_type() != "message/delivery-status":
             returned = next(iter(_parts(part)), None)
         else:

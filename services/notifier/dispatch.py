@@ -50,8 +50,8 @@ EMAILS = Counter(
 )
 POSSIBLY_REPEATED = Counter(
     "closeloop_emails_possibly_repeated_total",
-    "Emails sent again although the mail server may have taken them: the try before was never settled, because the"
-    " process died or the connection broke before its outcome was known. The repeat has the same Message-ID.",
+    "Emails tried again although the mail server may have taken them: the try before was never settled, because the"
+    " process died, the database stayed away or the connection broke. The repeat has the same Message-ID.",
     ["kind"],
 )
 

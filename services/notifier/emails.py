@@ -36,6 +36,7 @@ class Facts:
     link: str | None = None
     previous_status: Status | None = None
     expires_at: datetime | None = None
+    locale: str | None = None  # of a requester; agents are written to in the account's
 
 
 class Email(Table):

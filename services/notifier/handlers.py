@@ -28,6 +28,7 @@ from shared.contracts import (
 from shared.contracts.notification import Kind
 from shared.contracts.ticket import TicketEvent
 from shared.public_pages.branding import account_of, keep_account
+from shared.public_pages.reader import storable_tag
 
 MAX_TEXT_LENGTH = 20_000
 """Characters of a reply that an email repeats; mail programs cut off what is much longer."""
@@ -37,14 +38,20 @@ events = EventRouter()
 
 @events.on(AccountUpdated, awaited=True)
 async def keep_brand(updated: AccountUpdated, session: AsyncSession, now: datetime) -> None:
-    """Remember how an account looks."""
-    await keep_account(Account, updated, session, now)
+    """Remember how an account looks and what it speaks."""
+    await keep_account(Account, updated, session, now, locale=storable_tag(updated.locale))
 
 
 @events.on(ReplyPublished)
 async def tell_requester_of_reply(published: ReplyPublished, session: AsyncSession, now: datetime) -> None:
     """Send the requester what an agent wrote, with the link to the ticket."""
-    facts = _facts(published, author=published.author_name, text=published.body, link=published.link)
+    facts = _facts(
+        published,
+        author=published.author_name,
+        text=published.body,
+        link=published.link,
+        locale=_locale_of_requester(published),
+    )
     letters = _Letters("reply_published", published.reply_id, [published.ticket.requester], facts)
     await _queue(letters, published, session, now)
 
@@ -52,7 +59,7 @@ async def tell_requester_of_reply(published: ReplyPublished, session: AsyncSessi
 @events.on(SurveyInvited)
 async def ask_requester(invited: SurveyInvited, session: AsyncSession, now: datetime) -> None:
     """Ask the requester how they were helped."""
-    facts = _facts(invited, link=invited.link, expires_at=invited.expires_at)
+    facts = _facts(invited, link=invited.link, expires_at=invited.expires_at, locale=_locale_of_requester(invited))
     letters = _Letters("survey_invited", invited.survey_id, [invited.ticket.requester], facts)
     await _queue(letters, invited, session, now)
 
@@ -95,6 +102,10 @@ def _facts(event: TicketEvent, *, author: str = "", text: str = "", **more) -> F
         text=_storable(text),
         **more,
     )
+
+
+def _locale_of_requester(event: TicketEvent) -> str | None:
+    return storable_tag(event.ticket.requester.locale)
 
 
 def _storable(text: str) -> str:

@@ -21,8 +21,10 @@ from markupsafe import Markup, escape
 
 from services.notifier.emails import Email
 from services.notifier.tables import Account
-from shared.contracts.survey import SCORES
 from shared.public_pages.branding import luminance, text_colour_on
+from shared.public_pages.labels import star_labels, status_label
+from shared.public_pages.language import Language, teach
+from shared.public_pages.reader import language_of_letter
 
 MAX_SUBJECT_LENGTH = 150
 MAX_NAME_LENGTH = 100
@@ -64,7 +66,8 @@ class NotAnAddress(Exception):
 
 def compose(email: Email, account: Account, *, sender: str, now: datetime) -> EmailMessage:
     """Write the letter: from the account's name at `sender`, dated `now`. Raises NotAnAddress."""
-    words = _words(email, account)
+    language = language_of_letter(requester=email.facts.locale, account=account.locale)
+    words = _words(email, account, language)
     domain = sender.rpartition("@")[2]
     root = f"<{hashlib.sha256(email.thread.encode()).hexdigest()[:32]}@{domain}>"
 
@@ -84,6 +87,7 @@ def compose(email: Email, account: Account, *, sender: str, now: datetime) -> Em
     message.set_content(_render(f"{email.kind}.txt", words), cte="quoted-printable")
     html = _inliner.inline(_render(f"{email.kind}.html", words))
     message.add_alternative(html, subtype="html", cte="quoted-printable")
+    message["Content-Language"] = language.tag  # after the content, which takes its headers with it
     if account.logo and account.logo_media_type:
         _, html_part = message.iter_parts()
         maintype, _, subtype = account.logo_media_type.partition("/")
@@ -109,25 +113,29 @@ def address_of(email: Email) -> Address:
     return _address(email.recipient_name, email.recipient)
 
 
-def _words(email: Email, account: Account) -> dict[str, Any]:
+def _words(email: Email, account: Account, language: Language) -> dict[str, Any]:
     """What the templates say."""
     facts = email.facts
-    until = facts.expires_at.astimezone(account.zone) if facts.expires_at else None
     return {
+        "language": language,
+        # Outlook knows no `start`.
+        "start": "right" if language.direction == "rtl" else "left",
         "name": one_line(account.name, MAX_NAME_LENGTH),
         "colour": account.colour,
         "on_colour": text_colour_on(account.colour),
         # A button in the colour of the paper still needs an edge.
         "edge": "#8a8a8a" if luminance(account.colour) > 0.7 else account.colour,
         "logo": bool(account.logo),
-        "subject": one_line(facts.subject, MAX_SUBJECT_LENGTH) or "(no subject)",
+        "subject": one_line(facts.subject, MAX_SUBJECT_LENGTH) or language.gettext("(no subject)"),
         "ticket_id": facts.ticket_id,
-        "author": one_line(facts.author, MAX_NAME_LENGTH) or "Somebody",
+        "author": one_line(facts.author, MAX_NAME_LENGTH) or language.gettext("Somebody"),
         "text": facts.text,
         "link": facts.link,
-        "previous_status": facts.previous_status,
-        "until": f"{until.day} {until:%B %Y, %H:%M} ({account.time_zone})" if until else None,
-        "stars": SCORES,
+        "before": status_label(facts.previous_status, language) if facts.previous_status else None,
+        "now": status_label("open", language),
+        "until": language.date_time(facts.expires_at, account.zone) if facts.expires_at else None,
+        "zone": account.time_zone,
+        "stars": star_labels(language),
     }
 
 
@@ -204,6 +212,8 @@ _templates = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
+teach(_templates)
+_templates.filters["bold"] = Markup("<b>{}</b>").format
 _templates.filters["as_html"] = _as_html
 _templates.filters["indented"] = _indented
 _templates.filters["one_line"] = one_line

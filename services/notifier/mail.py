@@ -10,7 +10,6 @@ from typing import Any
 from aiosmtplib import SMTP
 from aiosmtplib.errors import (
     SMTPException,
-    SMTPNotSupported,
     SMTPRecipientsRefused,
     SMTPResponseException,
     SMTPSenderRefused,
@@ -20,13 +19,17 @@ from prometheus_client import Counter
 from services.notifier.settings import Settings
 
 TIMEOUT_SECONDS = 30.0
-"""For connecting and for each answer of the server."""
+"""For connecting and for each answer of the server, but for the one to an email's text."""
 
 CONNECT_SECONDS = 60.0
 """For everything before the first email: connecting, encrypting, logging in."""
 
 TRY_SECONDS = 120.0
-"""For one email, however many answers it takes and however slowly they trickle in."""
+"""For one email, however many answers it takes and however slowly they trickle in.
+
+All that is left of it is for the answer to the text: who hangs up while the server still thinks about that sends the
+email twice (RFC 1047; RFC 5321, section 4.5.3.2.6).
+"""
 
 QUIT_SECONDS = 3.0
 
@@ -67,9 +70,9 @@ class _Conversation(SMTP):
 
     text_handed_over = False
 
-    async def data(self, message: str | bytes, /, **options: Any) -> Any:
+    async def data(self, message: str | bytes, /, **_: Any) -> Any:
         self.text_handed_over = True
-        return await super().data(message, **options)
+        return await super().data(message, timeout=TRY_SECONDS)
 
     async def introduce_ourselves(self) -> None:
         """Learn what the server can do, where encrypting and logging in have not asked for it."""
@@ -101,8 +104,6 @@ class Connection:
                     mail_options=["RET=HDRS"] if knows_dsn else [],
                     rcpt_options=["NOTIFY=FAILURE"] if knows_dsn else [],
                 )
-        except SMTPNotSupported as failure:
-            raise Later(_reason(failure)) from failure
         except (SMTPException, OSError) as failure:
             _count(failure)
             if answer := _answer(failure):

@@ -14,9 +14,11 @@ class Table(DeclarativeBase):
 
 
 class Account(BrandedAccount, Table):
-    """Whose name, logo and colour an email carries."""
+    """Whose name, logo and colour an email carries, and whose language where its reader's is not known."""
 
     __tablename__ = "accounts"
+
+    locale: Mapped[str | None] = mapped_column(Text)
 
 
 class Suppression(Table):

@@ -27,6 +27,7 @@ from shared.contracts import (
 )
 from shared.contracts.ticket import TicketEvent
 from shared.public_pages.branding import account_of, keep_account
+from shared.public_pages.reader import storable_tag
 
 NEWS_FOR = timedelta(days=7)
 """An older reply is shown and not mailed: a new installation hears the help desk's whole history."""
@@ -36,8 +37,8 @@ events = EventRouter()
 
 @events.on(AccountUpdated, awaited=True)
 async def keep_brand(updated: AccountUpdated, session: AsyncSession, now: datetime) -> None:
-    """Remember how an account looks."""
-    await keep_account(Account, updated, session, now)
+    """Remember how an account looks and what it speaks."""
+    await keep_account(Account, updated, session, now, locale=storable_tag(updated.locale))
 
 
 @events.on(TicketCreated)

@@ -1,6 +1,7 @@
 """The ticket page. Looking changes nothing, since mail scanners open every link; only a POST does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from litestar import HttpMethod, Request, Response, Router, get, post, route
@@ -12,14 +13,17 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.portal import queries
+from services.portal.replies import take_reply
 from services.portal.tables import Account
 from services.portal.ticket import MAX_REPLY_LENGTH, Ticket, reopened_by_last_reply
-from shared.chassis.outbox import emit
 from shared.public_pages import honeypot
 from shared.public_pages.captcha import CaptchaRefused
 from shared.public_pages.forms import fields_of, plain_text
+from shared.public_pages.language import Language
 from shared.public_pages.pages import Problem, page, too_many
+from shared.public_pages.quarantine import Reason
 from shared.public_pages.rate_limits import CHALLENGES, SENDING, UNKNOWN_LINKS, TooMany, tell_programs
+from shared.public_pages.reader import language_of_page
 
 
 async def ticket_behind(token: FromPath[str], request: Request, state: State) -> Ticket:
@@ -37,14 +41,10 @@ async def ticket_behind(token: FromPath[str], request: Request, state: State) ->
 
 @route("/t/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
 async def show_ticket(
-    token: FromPath[str],
-    ticket: NamedDependency[Ticket],
-    request: Request,
-    state: State,
-    session: NamedDependency[AsyncSession],
+    ticket: NamedDependency[Ticket], request: Request, state: State, session: NamedDependency[AsyncSession]
 ) -> Template:
     """Show the ticket, its conversation and, unless it is closed, the reply form. `?sent` adds a word of success."""
-    return await _page(token, ticket, state, session, sent="sent" in request.query_params)
+    return await _page(request, ticket, state, session, sent="sent" in request.query_params)
 
 
 @post("/t/{token:str}")
@@ -61,28 +61,29 @@ async def receive_reply(
     try:
         await state.limiter.take(SENDING, request, link=token, tenant=ticket.account_id)
     except TooMany as refused:
-        problems = [too_many(refused)]
-        return await _page(token, ticket, state, session, status=429, typed=typed, problems=problems, refused=refused)
+        return await _page(request, ticket, state, session, form, status=429, typed=typed, refused=refused)
     ticket = await _locked(token, state, session)
     now = state.clock()
+    language = await _language(request, ticket, session)
+    problems = _problems(typed, language)
     if honeypot.is_caught(form):
+        if ticket.takes_replies and not problems:
+            await _put_aside("honeypot", ticket, typed, state, session)
         return _success(token)
     if not ticket.takes_replies:
-        return await _page(token, ticket, state, session, status=409, typed=typed)
-    problems = _problems(typed)
+        return await _page(request, ticket, state, session, form, status=409, typed=typed)
     if not problems:
         try:
             first_time = await state.gate.admit(form, _purpose(ticket), typed, session, now)
         except CaptchaRefused as refused:
-            problems = [Problem("captcha", str(refused))]
+            problems = [Problem("captcha", refused.explained(language))]
         else:
-            if first_time:
-                messages, events = ticket.take_reply(typed, now)
-                session.add_all(messages)
-                for event in events:
-                    emit(session, event)
+            if first_time and state.pace.is_too_fast(form, _purpose(ticket), now):
+                await _put_aside("too_fast", ticket, typed, state, session)
+            elif first_time:
+                take_reply(ticket, typed, session, now)
             return _success(token)
-    return await _page(token, ticket, state, session, status=422, typed=typed, problems=problems)
+    return await _page(request, ticket, state, session, form, status=422, typed=typed, problems=problems)
 
 
 @get("/t/{token:str}/challenge", exception_handlers={TooManyRequestsException: tell_programs})
@@ -110,20 +111,29 @@ async def _locked(token: str, state: State, session: AsyncSession) -> Ticket:
     return ticket
 
 
-def _problems(typed: str) -> list[Problem]:
+async def _put_aside(reason: Reason, ticket: Ticket, typed: str, state: State, session: AsyncSession) -> None:
+    await state.quarantine.keep(
+        reason, {"body": typed}, session, state.clock(), account_id=ticket.account_id, about=ticket.ticket_id
+    )
+
+
+def _problems(typed: str, language: Language) -> list[Problem]:
     if not typed:
-        return [Problem("body", "Please write your reply.")]
+        return [Problem("body", language.gettext("Please write your reply."))]
     if (too_many := len(typed) - MAX_REPLY_LENGTH) > 0:
-        characters = "character" if too_many == 1 else "characters"
-        return [Problem("body", f"Your reply is {too_many:,} {characters} too long.")]
+        text = language.ngettext(
+            "Your reply is %(number)s character too long.", "Your reply is %(number)s characters too long.", too_many
+        )
+        return [Problem("body", text)]
     return []
 
 
 async def _page(
-    token: str,
+    request: Request,
     ticket: Ticket,
     state: State,
     session: AsyncSession,
+    form: Mapping[str, str] = MappingProxyType({}),
     *,
     status: int = 200,
     sent: bool = False,
@@ -132,12 +142,16 @@ async def _page(
     refused: TooMany | None = None,
 ) -> Template:
     account = await session.get_one(Account, ticket.account_id)
+    language = await _language(request, ticket, session)
+    if refused:
+        problems = [too_many(language)]
     messages = (await session.scalars(queries.conversation_of(ticket))).all()
     return page(
         "ticket",
+        language,
         status=status,
         headers=refused.headers if refused else None,
-        action=f"/t/{token}",
+        action=f"/t/{request.path_params['token']}",
         brand=account.brand,
         zone=account.zone,
         ticket=ticket,
@@ -149,7 +163,13 @@ async def _page(
         problems=problems,
         wrong_fields={problem.field for problem in problems},
         code_challenge=state.gate.code_to_read.challenge(_purpose(ticket), state.clock()),
+        shown=state.pace.stamp(form, _purpose(ticket), state.clock()),
     )
+
+
+async def _language(request: Request, ticket: Ticket, session: AsyncSession) -> Language:
+    account = await session.get_one(Account, ticket.account_id)
+    return language_of_page(request, requester=ticket.snapshot.requester.locale, account=account.locale)
 
 
 def _purpose(ticket: Ticket) -> str:

@@ -1,14 +1,14 @@
 """The API's answers, as OpenAPI describes them. Shares are 0 to 1; days are days in the account's time zone."""
 
-from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
 from services.reports.days import Days, Granularity
+from services.reports.figures import Totals
 from services.reports.queries import Asked
-from services.reports.satisfaction import SCORES, Scores, Share, State, response_rate
+from services.reports.satisfaction import SCORES, Scores, Share, response_rate
 from services.reports.tables import Account, Rating
 
 Score = Annotated[int, Meta(ge=1, le=5, description="1 (worst) to 5 stars.")]
@@ -66,6 +66,9 @@ class Surveys(Struct, frozen=True):
     submitted: Count = 0
     expired: Count = 0
     withdrawn: Annotated[int, Meta(ge=0, description="The ticket was reopened before an answer.")] = 0
+    undeliverable: Annotated[
+        int, Meta(ge=0, description="The invitation could not be delivered: the requester was never asked.")
+    ] = 0
 
 
 class Skipped(Struct, frozen=True):
@@ -84,22 +87,22 @@ class Summary(Struct, frozen=True, kw_only=True):
     response_rate: Annotated[
         ShareOf,
         Meta(
-            description="Of the surveys created in the range and not withdrawn, those that were ever answered."
-            " Open ones count as unanswered so far."
+            description="Of the surveys created in the range, those that were ever answered. Withdrawn and"
+            " undeliverable ones count neither way, open ones as unanswered so far."
         ),
     ]
     surveys: Surveys
     skipped: Skipped
 
     @classmethod
-    def of(cls, covered: Covered, scores: Scores, surveys: Mapping[State, int], skipped: dict[str, int]) -> "Summary":
+    def of(cls, covered: Covered, totals: Totals) -> "Summary":
         """Compute it."""
         return cls(
             covered=covered,
-            satisfaction=Figures.of(scores),
-            response_rate=ShareOf.of(response_rate(surveys)),
-            surveys=Surveys(**surveys),
-            skipped=Skipped(**skipped),
+            satisfaction=Figures.of(totals.scores),
+            response_rate=ShareOf.of(response_rate(totals.surveys)),
+            surveys=Surveys(**totals.surveys),
+            skipped=Skipped(**totals.skipped),
         )
 
 

@@ -114,12 +114,7 @@ async def show_summary(
     asked: NamedDependency[Asked], account: NamedDependency[Account], session: NamedDependency[AsyncSession]
 ) -> Summary:
     """Average, CSAT, response rate, and what became of the surveys."""
-    return Summary.of(
-        Covered.by(asked, account),
-        await figures.scores(asked, session),
-        await figures.surveys(asked, session),
-        await figures.skipped(asked, session),
-    )
+    return Summary.of(Covered.by(asked, account), await figures.totals(asked, session))
 
 
 @get("/distribution", responses=PROBLEMS)
@@ -127,7 +122,7 @@ async def show_distribution(
     asked: NamedDependency[Asked], account: NamedDependency[Account], session: NamedDependency[AsyncSession]
 ) -> Distribution:
     """How often each score was given."""
-    return Distribution.of(Covered.by(asked, account), await figures.scores(asked, session))
+    return Distribution.of(Covered.by(asked, account), (await figures.totals(asked, session)).scores)
 
 
 @get("/agents", responses=PROBLEMS)

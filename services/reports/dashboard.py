@@ -68,7 +68,7 @@ async def show_csat(request: Request, state: State, account: NamedDependency[Acc
 
     granularity = granularity_for(days)
     async with state.sessions() as session:
-        surveys = await figures.surveys(asked, session)
+        totals = await figures.totals(asked, session)
         context = {
             **FORMATS,
             "account": account,
@@ -83,9 +83,9 @@ async def show_csat(request: Request, state: State, account: NamedDependency[Acc
             or agent_id,
             "granularity": granularity,
             "has_surveys": await session.scalar(queries.has_surveys(account.account_id)),
-            "scores": await figures.scores(asked, session),
-            "surveys": surveys,
-            "response_rate": response_rate(surveys),
+            "scores": totals.scores,
+            "surveys": totals.surveys,
+            "response_rate": response_rate(totals.surveys),
             "agents": await figures.agents(asked, session),
             "chart": draw(await figures.trend(asked, granularity, session)),
             "comments": (await session.scalars(queries.responses(asked, RECENT_COMMENTS, commented=True))).all(),

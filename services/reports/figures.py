@@ -1,18 +1,33 @@
 """From rows to figures, for the API and the dashboard alike."""
 
-from typing import cast
+from dataclasses import dataclass
+from typing import get_args
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports import queries
 from services.reports.days import Days, Granularity
 from services.reports.queries import Asked, scores_of
-from services.reports.satisfaction import Agent, Scores, State, ranked
+from services.reports.satisfaction import SCORES, Agent, Reason, Scores, State, ranked
 
 
-async def scores(asked: Asked, session: AsyncSession) -> Scores:
-    """Count the scores given in the range."""
-    return scores_of((await session.execute(queries.scores(asked))).one())
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a range comes to: the scores given in it, the surveys created in it, and those that were not."""
+
+    scores: Scores
+    surveys: dict[State, int]
+    skipped: dict[Reason, int]
+
+
+async def totals(asked: Asked, session: AsyncSession) -> Totals:
+    """Add up the range."""
+    counts = (await session.execute(queries.totals(asked))).one()._mapping
+    return Totals(
+        Scores(tuple(counts[f"score_{score}"] for score in SCORES)),
+        {state: counts[state] for state in get_args(State)},
+        {reason: counts[f"skipped_{reason}"] for reason in get_args(Reason)},
+    )
 
 
 async def agents(asked: Asked, session: AsyncSession) -> list[Agent]:
@@ -28,13 +43,3 @@ async def trend(asked: Asked, granularity: Granularity, session: AsyncSession) -
         (period, Scores.total(by_day[day] for day in period.each() if day in by_day))
         for period in asked.days.periods(granularity)
     ]
-
-
-async def surveys(asked: Asked, session: AsyncSession) -> dict[State, int]:
-    """Count the surveys created in the range, by state."""
-    return {cast(State, row[0]): row[1] for row in await session.execute(queries.surveys_by_state(asked))}
-
-
-async def skipped(asked: Asked, session: AsyncSession) -> dict[str, int]:
-    """Count the resolutions in the range that led to no survey, by reason."""
-    return {row[0]: row[1] for row in await session.execute(queries.skipped_by_reason(asked))}

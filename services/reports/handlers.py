@@ -7,16 +7,37 @@ Where two say the same kind of thing, the earlier one stays: any order of a surv
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.reports import rollup
 from services.reports.tables import Account, Rating, SkippedSurvey
 from shared.chassis.kafka import EventRouter
 from shared.contracts import AccountUpdated, Survey, SurveyCreated, SurveyExpired, SurveySkipped, SurveySubmitted
 from shared.public_pages.branding import account_of, keep_account
 
 events = EventRouter()
+
+_SURVEY = (
+    "account_id",
+    "survey_id",
+    "ticket_id",
+    "subject",
+    "requester_name",
+    "agent_id",
+    "agent_name",
+    "priority",
+    "channel",
+    "created_at",
+    "created_day",
+)
+_ANSWER = ("score", "comment", "submitted_at", "submitted_day")
+_EXPIRY = ("expired_reason", "expired_at")
+_SKIP = ("account_id", "ticket_id", "resolved_version", "agent_id", "reason", "skipped_at", "skipped_day")
+
+COUNT_SURVEY = rollup.counted(Rating, _SURVEY)
+KEEP_RATING = rollup.counted(Rating, _SURVEY, additions=_ANSWER, earliest="submitted_at")
+KEEP_EXPIRY = rollup.counted(Rating, _SURVEY, additions=_EXPIRY, earliest="expired_at")
+COUNT_SKIPPED_SURVEY = rollup.counted(SkippedSurvey, _SKIP)
 
 
 @events.on(AccountUpdated, awaited=True)
@@ -29,7 +50,7 @@ async def keep_name_and_time_zone(updated: AccountUpdated, session: AsyncSession
 async def count_survey(created: SurveyCreated, session: AsyncSession, _: datetime) -> None:
     """Keep that somebody was asked."""
     account = await account_of(Account, created.account_id, session)
-    await session.execute(insert(Rating).values(_facts(created.survey, account)).on_conflict_do_nothing())
+    await rollup.change(session, COUNT_SURVEY, _facts(created.survey, account))
 
 
 @events.on(SurveySubmitted)
@@ -42,8 +63,7 @@ async def keep_rating(submitted: SurveySubmitted, session: AsyncSession, _: date
         "submitted_at": submitted.submitted_at,
         "submitted_day": submitted.submitted_at.astimezone(account.zone).date(),
     }
-    earlier = or_(Rating.submitted_at.is_(None), Rating.submitted_at > submitted.submitted_at)
-    await _add(answer, submitted.survey, account, session, where=earlier)
+    await rollup.change(session, KEEP_RATING, _facts(submitted.survey, account) | answer)
 
 
 @events.on(SurveyExpired)
@@ -51,8 +71,7 @@ async def keep_expiry(expired: SurveyExpired, session: AsyncSession, _: datetime
     """Keep that the survey can no longer be answered. One that was answered stays answered."""
     account = await account_of(Account, expired.account_id, session)
     expiry = {"expired_at": expired.expired_at, "expired_reason": expired.reason}
-    earlier = or_(Rating.expired_at.is_(None), Rating.expired_at > expired.expired_at)
-    await _add(expiry, expired.survey, account, session, where=earlier)
+    await rollup.change(session, KEEP_EXPIRY, _facts(expired.survey, account) | expiry)
 
 
 @events.on(SurveySkipped)
@@ -61,30 +80,16 @@ async def count_skipped_survey(skipped: SurveySkipped, session: AsyncSession, _:
     account = await account_of(Account, skipped.account_id, session)
     ticket = skipped.ticket
     agent = ticket.credited_agent  # whom the rating would have been about
-    await session.execute(
-        insert(SkippedSurvey)
-        .values(
-            account_id=skipped.account_id,
-            ticket_id=ticket.ticket_id,
-            resolved_version=ticket.version,
-            agent_id=agent.agent_id if agent else None,
-            reason=skipped.reason,
-            skipped_at=skipped.skipped_at,
-            skipped_day=skipped.skipped_at.astimezone(account.zone).date(),
-        )
-        .on_conflict_do_nothing()
-    )
-
-
-async def _add(
-    own: dict[str, Any], survey: Survey, account: Account, session: AsyncSession, *, where: ColumnElement[bool]
-) -> None:
-    """Add what one kind of event knows to the survey's row, or make the row with it."""
-    await session.execute(
-        insert(Rating)
-        .values(_facts(survey, account) | own)
-        .on_conflict_do_update(index_elements=["account_id", "survey_id"], set_=own, where=where)
-    )
+    skip = {
+        "account_id": skipped.account_id,
+        "ticket_id": ticket.ticket_id,
+        "resolved_version": ticket.version,
+        "agent_id": agent.agent_id if agent else None,
+        "reason": skipped.reason,
+        "skipped_at": skipped.skipped_at,
+        "skipped_day": skipped.skipped_at.astimezone(account.zone).date(),
+    }
+    await rollup.change(session, COUNT_SKIPPED_SURVEY, skip)
 
 
 def _facts(survey: Survey, account: Account) -> dict[str, Any]:

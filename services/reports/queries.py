@@ -1,14 +1,17 @@
-"""SELECTs with names. Each is told the account, the days and the agent as one, so that none can forget a part."""
+"""SELECTs with names. Each is told the account, the days and the agent as one, so that none can forget a part.
+
+Figures are sums over the daily rollup. Ratings are read where one of them is shown, by an index.
+"""
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, select, tuple_
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, select, true, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from services.reports.days import Days
+from services.reports.rollup import COUNTS
 from services.reports.satisfaction import SCORES, Scores
-from services.reports.tables import Rating, SkippedSurvey
+from services.reports.tables import CsatDaily, Rating
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Asked:
     days: Days
     agent_id: str | None = None
 
-    def covers(self, table: type[Rating] | type[SkippedSurvey], day: InstrumentedAttribute) -> ColumnElement[bool]:
+    def covers(self, table: type[Rating] | type[CsatDaily], day: InstrumentedAttribute) -> ColumnElement[bool]:
         """Match the table's rows whose `day` is in the range."""
         conditions = [table.account_id == self.account_id, day >= self.days.start, day < self.days.end]
         if self.agent_id is not None:
@@ -27,12 +30,22 @@ class Asked:
         return and_(*conditions)
 
     @property
+    def counted(self) -> ColumnElement[bool]:
+        """Match the rollup's rows of the range."""
+        return self.covers(CsatDaily, CsatDaily.day)
+
+    @property
     def answered(self) -> ColumnElement[bool]:
         """Match the responses given in the range."""
         return and_(self.covers(Rating, Rating.submitted_day), Rating.submitted_at.is_not(None))
 
 
-_counts = [func.count().filter(Rating.score == score) for score in SCORES]
+def _sum(count: str) -> ColumnElement[int]:
+    return func.coalesce(func.sum(getattr(CsatDaily, count)), 0).label(count)
+
+
+_scores = [_sum(f"score_{score}") for score in SCORES]
+_newest_first = (Rating.submitted_day.desc(), Rating.submitted_at.desc(), Rating.survey_id.desc())
 
 
 def scores_of(row: Row) -> Scores:
@@ -40,33 +53,31 @@ def scores_of(row: Row) -> Scores:
     return Scores(tuple(row[-5:]))
 
 
-def scores(asked: Asked) -> Select:
-    """Count each score: one row."""
-    return select(*_counts).where(asked.answered)
+def totals(asked: Asked) -> Select:
+    """Add up every count of the rollup: one row."""
+    return select(*(_sum(count) for count in COUNTS)).where(asked.counted)
 
 
 def scores_by_day(asked: Asked) -> Select:
-    """Count each score on each day that has a response."""
-    return select(Rating.submitted_day, *_counts).where(asked.answered).group_by(Rating.submitted_day)
+    """Count each score on each day that has surveys or responses."""
+    return select(CsatDaily.day, *_scores).where(asked.counted).group_by(CsatDaily.day)
 
 
 def scores_by_agent(asked: Asked) -> Select:
-    """Count each score of each agent, by the newest name they have in the range; id and name are None for nobody."""
-    newest_name = func.array_agg(aggregate_order_by(Rating.agent_name, Rating.submitted_at.desc()))[1]
-    return select(Rating.agent_id, newest_name, *_counts).where(asked.answered).group_by(Rating.agent_id)
-
-
-def surveys_by_state(asked: Asked) -> Select[str, int]:
-    """Count the surveys created in the range in each state they are in by now."""
-    return select(Rating.state, func.count()).where(asked.covers(Rating, Rating.created_day)).group_by(Rating.state)
-
-
-def skipped_by_reason(asked: Asked) -> Select[str, int]:
-    """Count the resolutions in the range that led to no survey, for each reason."""
+    """Count each score of each agent with a response, by the newest name there; id and name are None for nobody."""
+    rated = select(CsatDaily.agent_id, *_scores).where(asked.counted).group_by(CsatDaily.agent_id).cte("rated")
+    newest = (
+        select(Rating.agent_name)
+        .where(asked.answered, Rating.agent_id == rated.c.agent_id)
+        .order_by(*_newest_first)
+        .limit(1)
+        .lateral("newest")
+    )
+    counts = [rated.c[f"score_{score}"] for score in SCORES]
     return (
-        select(SkippedSurvey.reason, func.count())
-        .where(asked.covers(SkippedSurvey, SkippedSurvey.skipped_day))
-        .group_by(SkippedSurvey.reason)
+        select(rated.c.agent_id, newest.c.agent_name, *counts)
+        .select_from(rated.outerjoin(newest, true()))
+        .where(sum(counts[1:], start=counts[0]) > 0)
     )
 
 
@@ -78,16 +89,15 @@ def responses(asked: Asked, limit: int, *, after: Rating | None = None, commente
         found = found.where(place < tuple_(after.submitted_day, after.submitted_at, after.survey_id))
     if commented:
         found = found.where(Rating.comment != "")
-    newest_first = (Rating.submitted_day.desc(), Rating.submitted_at.desc(), Rating.survey_id.desc())
-    return found.order_by(*newest_first).limit(limit)
+    return found.order_by(*_newest_first).limit(limit)
 
 
 def name_of_agent(account_id: str, agent_id: str) -> Select[str | None]:
-    """Find an agent's newest name."""
+    """Find the name an agent had when they were last rated."""
     return (
         select(Rating.agent_name)
-        .where(Rating.account_id == account_id, Rating.agent_id == agent_id)
-        .order_by(Rating.created_at.desc())
+        .where(Rating.account_id == account_id, Rating.agent_id == agent_id, Rating.submitted_at.is_not(None))
+        .order_by(*_newest_first)
         .limit(1)
     )
 

@@ -2,8 +2,9 @@
 
 Average: the mean of the scores. CSAT: the share of fours and fives among the responses. Both count a response on the
 day it was given. Response rate: of the surveys created in a range, the share that was ever answered, whenever that was;
-a survey withdrawn because its ticket was reopened counts neither way, nobody had a fair chance to answer it. One that
-is still open counts as not answered so far, so the rate of a recent range can rise.
+a survey withdrawn because its ticket was reopened counts neither way, and neither does one that could not be delivered:
+nobody had a fair chance to answer them. One that is still open counts as not answered so far, so the rate of a recent
+range can rise.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,11 @@ ENOUGH_TO_RANK = 5
 CONFIDENCE = 0.95
 _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
-State = Literal["pending", "submitted", "expired", "withdrawn"]
+State = Literal["pending", "submitted", "expired", "withdrawn", "undeliverable"]
+"""What became of a survey."""
+
+Reason = Literal["disabled", "no_address", "too_old"]
+"""Why a resolution led to no survey."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,10 @@ class Scores:
 
 
 def response_rate(surveys: Mapping[State, int]) -> Share:
-    """Compute the response rate of surveys created together, given how many of them are in which state."""
+    """Compute the response rate of surveys created together, given how many of them are in which state.
+
+    Withdrawn and undeliverable ones are left out, above the line and below.
+    """
     answered = surveys.get("submitted", 0)
     return share(answered, answered + surveys.get("pending", 0) + surveys.get("expired", 0))
 

@@ -1,8 +1,9 @@
-"""What reports keeps: a row for each survey, for each one that was not sent, and the keys that open an account."""
+"""What reports keeps: a row for each survey, for each one that was not sent, what they come to each day, and keys."""
 
 from datetime import date
+from typing import Annotated
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, MetaData, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, MetaData, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.chassis.database import NAMES, Timestamp
@@ -35,7 +36,9 @@ class Rating(Table):
     __table_args__ = (
         CheckConstraint("score BETWEEN 1 AND 5", name="score_in_range"),
         CheckConstraint(f"char_length(comment) <= {MAX_COMMENT_LENGTH}", name="comment_fits"),
-        CheckConstraint("expired_reason IN ('unanswered', 'reopened')", name="expired_reason_is_known"),
+        CheckConstraint(
+            "expired_reason IN ('unanswered', 'reopened', 'undeliverable')", name="expired_reason_is_known"
+        ),
         CheckConstraint("(agent_id IS NULL) = (agent_name IS NULL)", name="agent_has_a_name"),
         CheckConstraint(
             "(submitted_at IS NULL) = (score IS NULL)"
@@ -44,17 +47,24 @@ class Rating(Table):
             " AND (expired_at IS NULL) = (expired_reason IS NULL)",
             name="state_has_its_facts",
         ),
-        # Scores of a range of days, of one agent or all, without touching the table.
+        # Responses in their order, newest last: everybody's, and one agent's.
         Index(
             "ix_ratings_submitted",
             "account_id",
             "submitted_day",
             "submitted_at",
             "survey_id",
-            postgresql_include=["score", "agent_id"],
             postgresql_where=text("submitted_at IS NOT NULL"),
         ),
-        Index("ix_ratings_created", "account_id", "created_day", postgresql_include=["state", "agent_id"]),
+        Index(
+            "ix_ratings_submitted_by_agent",
+            "account_id",
+            "agent_id",
+            "submitted_day",
+            "submitted_at",
+            "survey_id",
+            postgresql_where=text("submitted_at IS NOT NULL"),
+        ),
     )
 
     account_id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -80,6 +90,7 @@ class Rating(Table):
         Computed(
             "CASE WHEN (submitted_at IS NOT NULL) THEN 'submitted'::text"
             " WHEN (expired_reason = 'reopened'::text) THEN 'withdrawn'::text"
+            " WHEN (expired_reason = 'undeliverable'::text) THEN 'undeliverable'::text"
             " WHEN (expired_reason = 'unanswered'::text) THEN 'expired'::text"
             " ELSE 'pending'::text END",
             persisted=True,
@@ -91,7 +102,7 @@ class SkippedSurvey(Table):
     """A resolution that led to no survey, and why."""
 
     __tablename__ = "skipped_surveys"
-    __table_args__ = (Index("ix_skipped_surveys_skipped", "account_id", "skipped_day"),)
+    __table_args__ = (CheckConstraint("reason IN ('disabled', 'no_address', 'too_old')", name="reason_is_known"),)
 
     account_id: Mapped[str] = mapped_column(Text, primary_key=True)
     ticket_id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -100,6 +111,42 @@ class SkippedSurvey(Table):
     reason: Mapped[str] = mapped_column(Text)
     skipped_at: Mapped[Timestamp]
     skipped_day: Mapped[date]
+
+
+Count = Annotated[int, mapped_column(server_default="0")]
+
+
+class CsatDaily(Table):
+    """What reports add up: how often each thing happened to one agent's tickets on one day of an account.
+
+    `score_1` to `score_5` count the responses given on the day. `pending` to `undeliverable` count the surveys created
+    on the day, by the state they are in by now. `skipped_…` count the day's resolutions that led to no survey.
+
+    Written by rollup.py alone, in the statement that changes what is counted.
+    """
+
+    __tablename__ = "csat_daily"
+    # Nobody's tickets have a row, too; a primary key could hold no null.
+    __table_args__ = (UniqueConstraint("account_id", "day", "agent_id", postgresql_nulls_not_distinct=True),)
+
+    account_id: Mapped[str] = mapped_column(Text)
+    day: Mapped[date] = mapped_column()
+    agent_id: Mapped[str | None] = mapped_column(Text)
+    score_1: Mapped[Count]
+    score_2: Mapped[Count]
+    score_3: Mapped[Count]
+    score_4: Mapped[Count]
+    score_5: Mapped[Count]
+    pending: Mapped[Count]
+    submitted: Mapped[Count]
+    expired: Mapped[Count]
+    withdrawn: Mapped[Count]
+    undeliverable: Mapped[Count]
+    skipped_disabled: Mapped[Count]
+    skipped_no_address: Mapped[Count]
+    skipped_too_old: Mapped[Count]
+
+    __mapper_args__ = {"primary_key": [account_id, day, agent_id]}  # noqa: RUF012 - as SQLAlchemy wants it
 
 
 class ApiKey(Table):

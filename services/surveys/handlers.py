@@ -25,18 +25,20 @@ from shared.contracts import (
 )
 from shared.public_pages.access_links import AccessLinks
 from shared.public_pages.branding import account_of, keep_account
+from shared.public_pages.reader import storable_tag
 
 events = EventRouter()
 
 
 @events.on(AccountUpdated, awaited=True)
 async def keep_policy(updated: AccountUpdated, session: AsyncSession, now: datetime) -> None:
-    """Remember how an account looks and whom it asks."""
+    """Remember how an account looks, what it speaks and whom it asks."""
     await keep_account(
         Account,
         updated,
         session,
         now,
+        locale=storable_tag(updated.locale),
         surveys_enabled=updated.survey_policy.enabled,
         survey_expires_after_days=updated.survey_policy.expires_after_days,
     )

@@ -1,6 +1,7 @@
 """The survey page. Looking changes nothing, since mail scanners open every link; only a POST saves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from litestar import HttpMethod, Request, Response, Router, get, post, route
@@ -15,12 +16,16 @@ from services.surveys import queries
 from services.surveys.survey import Survey
 from services.surveys.tables import Account
 from shared.chassis.outbox import emit
-from shared.contracts.survey import MAX_COMMENT_LENGTH, SCORES
+from shared.contracts.survey import MAX_COMMENT_LENGTH
 from shared.public_pages import honeypot
 from shared.public_pages.captcha import CaptchaRefused
 from shared.public_pages.forms import fields_of, plain_text
+from shared.public_pages.labels import star_labels
+from shared.public_pages.language import Language
 from shared.public_pages.pages import Problem, page, too_many
+from shared.public_pages.quarantine import Reason
 from shared.public_pages.rate_limits import CHALLENGES, SENDING, UNKNOWN_LINKS, TooMany, tell_programs
+from shared.public_pages.reader import language_of_page
 
 
 async def survey_behind(token: FromPath[str], request: Request, state: State) -> Survey:
@@ -38,24 +43,22 @@ async def survey_behind(token: FromPath[str], request: Request, state: State) ->
 
 @route("/s/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
 async def show_survey(
-    token: FromPath[str],
-    survey: NamedDependency[Survey],
-    request: Request,
-    state: State,
-    session: NamedDependency[AsyncSession],
+    survey: NamedDependency[Survey], request: Request, state: State, session: NamedDependency[AsyncSession]
 ) -> Template:
     """Show the question, or what became of it. `?score=` of an emailed star chooses that star, no more."""
     account = await session.get_one(Account, survey.account_id)
     if survey.state_at(state.clock()) == "pending":
         chosen = request.query_params.get("score", "")
-        return _form(token, survey, account, state, typed={"score": chosen, "comment": ""})
+        return _form(request, survey, account, state, typed={"score": chosen, "comment": ""})
     shown = "submitted" if survey.state == "submitted" else "expired"
+    language = _language(request, survey, account)
     return page(
         shown,
+        language,
         survey=survey,
         brand=account.brand,
         zone=account.zone,
-        meanings=SCORES,
+        meanings=star_labels(language),
         reopened=survey.expired_reason == "reopened",
     )
 
@@ -71,39 +74,48 @@ async def receive_rating(
     """Save the rating once; whatever stands in the way is told and nothing that was typed is lost."""
     form = await fields_of(request)  # before the lock, which a slow sender would hold
     typed = {"score": form.get("score", ""), "comment": plain_text(form.get("comment", ""))}
+    thanks = _see_other(f"/s/{token}/thanks")
     try:
         await state.limiter.take(SENDING, request, link=token, tenant=survey.account_id)
     except TooMany as refused:
         account = await session.get_one(Account, survey.account_id)
-        return _form(token, survey, account, state, typed=typed, problems=[too_many(refused)], refused=refused)
+        return _form(request, survey, account, state, form, typed=typed, refused=refused)
     survey = await _locked(token, session)
     now = state.clock()
+    account = await session.get_one(Account, survey.account_id)
+    language = _language(request, survey, account)
+    problems = _problems(typed, language)
+    is_open = survey.state_at(now) == "pending"
     if honeypot.is_caught(form):
-        return _see_other(f"/s/{token}/thanks")
+        if is_open and not problems:
+            await _put_aside("honeypot", survey, typed, state, session)
+        return thanks
     if typed == {"score": str(survey.score), "comment": survey.comment}:
-        return _see_other(f"/s/{token}/thanks")  # the same answer again, as by a double click
-    if survey.state_at(now) != "pending":
+        return thanks  # the same answer again, as by a double click
+    if not is_open:
         return _see_other(f"/s/{token}")
-    problems = _problems(typed)
     if not problems:
+        content = f"{typed['score']} {typed['comment']}"
         try:
-            await state.gate.admit(form, _purpose(survey), f"{typed['score']} {typed['comment']}", session, now)
+            first_time = await state.gate.admit(form, _purpose(survey), content, session, now)
         except CaptchaRefused as refused:
-            problems = [Problem("captcha", str(refused))]
-    if problems:
-        account = await session.get_one(Account, survey.account_id)
-        return _form(token, survey, account, state, typed=typed, problems=problems)
-    emit(session, survey.answer(int(typed["score"]), typed["comment"], now))
-    return _see_other(f"/s/{token}/thanks")
+            problems = [Problem("captcha", refused.explained(language))]
+        else:
+            if first_time and state.pace.is_too_fast(form, _purpose(survey), now):
+                await _put_aside("too_fast", survey, typed, state, session)
+            elif first_time:
+                emit(session, survey.answer(int(typed["score"]), typed["comment"], now))
+            return thanks
+    return _form(request, survey, account, state, form, typed=typed, problems=problems)
 
 
 @get("/s/{token:str}/thanks")
 async def show_thanks(
-    token: FromPath[str], survey: NamedDependency[Survey], session: NamedDependency[AsyncSession]
+    token: FromPath[str], survey: NamedDependency[Survey], request: Request, session: NamedDependency[AsyncSession]
 ) -> Template:
     """Thank whoever sent the form."""
     account = await session.get_one(Account, survey.account_id)
-    return page("thanks", brand=account.brand, token=token)
+    return page("thanks", _language(request, survey, account), brand=account.brand, token=token)
 
 
 @get("/s/{token:str}/challenge", exception_handlers={TooManyRequestsException: tell_programs})
@@ -131,41 +143,64 @@ async def _locked(token: str, session: AsyncSession) -> Survey:
     return survey
 
 
-def _problems(typed: dict[str, str]) -> list[Problem]:
+async def _put_aside(
+    reason: Reason, survey: Survey, typed: dict[str, str], state: State, session: AsyncSession
+) -> None:
+    await state.quarantine.keep(
+        reason, typed, session, state.clock(), account_id=survey.account_id, about=str(survey.survey_id)
+    )
+
+
+def _problems(typed: dict[str, str], language: Language) -> list[Problem]:
     problems = []
-    if typed["score"] not in {str(score) for score, _ in SCORES}:
-        problems.append(Problem("score", "Please choose 1 to 5 stars."))
+    if typed["score"] not in set("12345"):
+        problems.append(Problem("score", language.gettext("Please choose 1 to 5 stars.")))
     if (too_many := len(typed["comment"]) - MAX_COMMENT_LENGTH) > 0:
-        problems.append(Problem("comment", f"Your comment is {too_many:,} characters too long."))
+        text = language.ngettext(
+            "Your comment is %(number)s character too long.",
+            "Your comment is %(number)s characters too long.",
+            too_many,
+        )
+        problems.append(Problem("comment", text))
     return problems
 
 
 def _form(
-    token: str,
+    request: Request,
     survey: Survey,
     account: Account,
     state: State,
+    form: Mapping[str, str] = MappingProxyType({}),
     *,
     typed: dict[str, str],
     problems: Sequence[Problem] = (),
     refused: TooMany | None = None,
 ) -> Template:
+    language = _language(request, survey, account)
+    if refused:
+        problems = [too_many(language)]
     return page(
         "survey",
+        language,
         status=429 if refused else 422 if problems else 200,
         headers=refused.headers if refused else None,
-        action=f"/s/{token}",
+        action=f"/s/{request.path_params['token']}",
         facts=survey.facts,
         expires_at=survey.expires_at,
         brand=account.brand,
         zone=account.zone,
-        meanings=SCORES,
+        meanings=star_labels(language),
         comment_limit=MAX_COMMENT_LENGTH,
         typed=typed,
         problems=problems,
         wrong_fields={problem.field for problem in problems},
         code_challenge=state.gate.code_to_read.challenge(_purpose(survey), state.clock()),
+        shown=state.pace.stamp(form, _purpose(survey), state.clock()),
     )
+
+
+def _language(request: Request, survey: Survey, account: Account) -> Language:
+    return language_of_page(request, requester=survey.facts.requester_locale, account=account.locale)
 
 
 def _purpose(survey: Survey) -> str:

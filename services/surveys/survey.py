@@ -77,6 +77,7 @@ class Survey(Table):
                 resolved_version=ticket.version,
                 subject=ticket.subject,
                 requester_name=ticket.requester.name,
+                requester_locale=ticket.requester.locale,
                 priority=ticket.priority,
                 channel=ticket.channel,
                 # The resolution fixes whom the rating is about; a later change of assignee does not move it.

@@ -1,11 +1,12 @@
 """Rows without behaviour. The survey itself, which has rules, is in survey.py."""
 
-from sqlalchemy import BigInteger, MetaData, Text
+from sqlalchemy import BigInteger, Index, MetaData, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.chassis.database import NAMES, Timestamp
 from shared.public_pages.branding import BrandedAccount
 from shared.public_pages.captcha import SpentChallengeColumns
+from shared.public_pages.quarantine import QuarantinedColumns
 from shared.public_pages.rate_limits import BucketColumns
 
 
@@ -20,6 +21,7 @@ class Account(BrandedAccount, Table):
 
     __tablename__ = "accounts"
 
+    locale: Mapped[str | None] = mapped_column(Text)
     surveys_enabled: Mapped[bool]
     survey_expires_after_days: Mapped[int]
 
@@ -56,3 +58,10 @@ class RateLimitBucket(BucketColumns, Table):
     """How much somebody asked for lately."""
 
     __tablename__ = "rate_limit_buckets"
+
+
+class Quarantined(QuarantinedColumns, Table):
+    """A rating that looks like a robot's."""
+
+    __tablename__ = "quarantined"
+    __table_args__ = (Index("ix_quarantined_account_id_about", "account_id", "about"),)

@@ -155,6 +155,7 @@ class Consumer(Generic[E]):
                 ):
                     await self._handler(envelope.event, session, now, **self._provided)
                 self._count("applied", session)
+                self.active_at = time.monotonic()  # a large batch on a busy machine takes its time, and hangs not
             else:
                 repeats.append(envelope)
         await self._drop(session, repeats)

@@ -24,6 +24,12 @@ NAMES = {
     "pk": "pk_%(table_name)s",
 }
 
+HANGS_AFTER_SECONDS = 10.0
+"""PostgreSQL ends a transaction in which nothing was asked for so long: its process hangs and holds others' rows.
+
+No transaction of ours waits for anything but the database.
+"""
+
 Timestamp = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 
 Sessions = async_sessionmaker[AsyncSession]
@@ -74,7 +80,10 @@ def connect(url: str, *, service: str, pool_size: int) -> AsyncEngine:
         connect_args={
             "timeout": 5,
             "command_timeout": 30,
-            "server_settings": {"application_name": f"closeloop-{service}"},
+            "server_settings": {
+                "application_name": f"closeloop-{service}",
+                "idle_in_transaction_session_timeout": f"{HANGS_AFTER_SECONDS * 1000:.0f}",
+            },
         },
     )
 
@@ -90,11 +99,12 @@ async def transaction(state: State) -> AsyncIterator[AsyncSession]:
         yield session
 
 
-# PostgreSQL's error classes that say nothing about the record. What passes: connection (08), read-only (25006),
-# transaction rollback such as a deadlock (40), resources (53), lock not available (55P03), operator intervention (57),
-# system error (58). What a deployment got wrong and a migration or a grant puts right: authorization (28), no such
-# database (3D), no such table or column, no privilege (42). Source: PostgreSQL documentation, appendix A.
-_NOT_THE_RECORDS = ("08", "25006", "28", "3D", "40", "42", "53", "55P03", "57", "58")
+# PostgreSQL's error classes that say nothing about the record. What passes: connection (08), read-only (25006), idle in
+# a transaction (25P03), transaction rollback such as a deadlock (40), resources (53), lock not available (55P03),
+# operator intervention (57), system error (58). What a deployment got wrong and a migration or a grant puts right:
+# authorization (28), no such database (3D), no such table or column, no privilege (42).
+# Source: PostgreSQL documentation, appendix A.
+_NOT_THE_RECORDS = ("08", "25006", "25P03", "28", "3D", "40", "42", "53", "55P03", "57", "58")
 
 
 def is_outage(error: BaseException) -> bool:

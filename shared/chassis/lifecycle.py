@@ -35,6 +35,9 @@ WORK_STOP_SECONDS = 8.0
 RELAY_STOP_SECONDS = 4.0
 DISPOSE_SECONDS = 2.0
 HOUSEKEEPING_SECONDS = 3600.0
+_OWN_WORK = 3
+"""Connections for the relay, housekeeping and vital signs."""
+
 LATE_SECONDS = 60.0
 """An event that has waited longer to be published is a trouble."""
 
@@ -67,7 +70,11 @@ class Service:
     clock: Clock = utc_now
 
     def __post_init__(self) -> None:
-        self.engine = connect(self.settings.database_url, service=self.name, pool_size=self.settings.database_pool_size)
+        # What works in the background holds its connections for as long as a batch takes; pages must find theirs.
+        background = len(self.events.handlers) + len(self.chores) + _OWN_WORK
+        self.engine = connect(
+            self.settings.database_url, service=self.name, pool_size=self.settings.database_pool_size + background
+        )
         self.sessions = sessions_of(self.engine)
         self.consumers = Consumers(
             self.events,

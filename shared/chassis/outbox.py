@@ -8,7 +8,8 @@ skipped for ever. One relay at a time per database, by advisory lock: two would 
 """
 
 import asyncio
-from collections.abc import Awaitable
+import time
+from collections.abc import Awaitable, Sequence
 from uuid import UUID
 
 import msgspec
@@ -27,6 +28,14 @@ from shared.contracts.event import Event
 BATCH = 500
 POLL_SECONDS = 0.1
 RETRY_SECONDS = 1.0
+MAX_BATCH_BYTES = 256 * 1024
+BATCH_BYTES = 230 * 1024
+"""Of one topic's events in a round, as we reckon them; less than what fits into one of the producer's batches."""
+
+_HEADER_BYTES = 500
+REFUSED_SECONDS = 5.0
+"""How long a topic that refused an event is held up before it is tried again."""
+
 STOP_SECONDS = 3.0
 ACKNOWLEDGEMENT_SECONDS = 60.0
 """An idempotent producer never gives up by itself; after this long, another one tries."""
@@ -74,6 +83,8 @@ class Relay:
         self._engine = engine
         self._service = service
         self._bootstrap_servers = bootstrap_servers
+        self._refused: dict[str, float] = {}
+        """Topics that refused an event last, and until when they are held up, in seconds of the monotonic clock."""
 
     async def lead(self) -> None:
         """Wait for the lock, then publish until something fails or the task is cancelled. To be called again then.
@@ -92,7 +103,7 @@ class Relay:
                 acks="all",
                 enable_idempotence=True,
                 linger_ms=5,
-                max_batch_size=256 * 1024,
+                max_batch_size=MAX_BATCH_BYTES,
                 request_timeout_ms=15_000,
             )
             try:
@@ -107,38 +118,67 @@ class Relay:
                 await connection.invalidate()
 
     async def _publish_oldest(self, connection: AsyncConnection, producer: AIOKafkaProducer) -> int:
-        """Publish a batch and delete what the broker has. Raises when it refused any, and then has deleted the rest."""
-        rows = (await connection.execute(_OLDEST)).all()
-        if not rows:
-            return 0
+        """Publish a batch, delete what the broker has, and tell how many rows there were.
+
+        Raises when an event was refused or not acknowledged, and then has deleted the rest.
+        """
+        now = time.monotonic()
+        held = [topic for topic, until in self._refused.items() if until > now]
+        rows = (await connection.execute(_OLDEST.where(OutboxMessage.topic.not_in(held)))).all()
+        failures: list[BaseException] = []
         sent: dict[int, asyncio.Future] = {}
-        refused: dict[str, Exception] = {}
-        for row in rows:
-            if row.topic in refused:
-                continue  # behind the refused one, in order
-            try:
-                sent[row.id] = await self._send(row, producer)
-            except KafkaError as refusal:
-                refused[row.topic] = RuntimeError(f"{row.topic} refuses an event: {refusal!r}")
+        for row in await self._round(rows, producer, failures):
+            sent[row.id] = await self._send(row, producer)
         if sent:
             await asyncio.wait(sent.values(), timeout=ACKNOWLEDGEMENT_SECONDS)
-        failures: list[BaseException] = list(refused.values())
+        topics = {row.id: row.topic for row in rows}
         published = []
-        for row in rows:
-            outcome = sent.get(row.id)
-            if outcome is None:
-                continue
+        for id_, outcome in sent.items():
+            topic = topics[id_]
             if not outcome.done():
-                failures.append(TimeoutError(f"{row.topic} was not acknowledged in {ACKNOWLEDGEMENT_SECONDS:.0f} s"))
+                failures.append(TimeoutError(f"{topic} was not acknowledged in {ACKNOWLEDGEMENT_SECONDS:.0f} s"))
             elif failure := outcome.exception():
-                failures.append(failure)
+                failures.append(self._refuse(topic, failure))
             else:
-                published.append(row.id)
-                telemetry.EVENTS_PUBLISHED.labels(row.topic).inc()
+                published.append(id_)
+                self._refused.pop(topic, None)
+                telemetry.EVENTS_PUBLISHED.labels(topic).inc()
         await connection.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(published)))
         if failures:
             raise failures[0]
         return len(rows)
+
+    async def _round(self, rows: Sequence[Row], producer: AIOKafkaProducer, failures: list[BaseException]) -> list[Row]:
+        """Choose the rows that are sent together: of each topic what fits into one of the producer's batches.
+
+        A batch is taken or refused as a whole, so nothing overtakes a refused event of its key. That wants all of a
+        topic's rows sent without the producer's having a moment in between: what it must ask first, it is asked here.
+        """
+        room: dict[str, int] = {}
+        for topic in dict.fromkeys(row.topic for row in rows):
+            try:
+                await producer.partitions_for(topic)
+            except KafkaError as failure:
+                failures.append(self._refuse(topic, failure))
+            else:
+                # After a refusal one at a time, for it may have been the batch that was too large.
+                room[topic] = 0 if topic in self._refused else BATCH_BYTES
+        chosen = []
+        begun: set[str] = set()
+        for row in rows:
+            size = len(row.payload) + len(row.key) + _HEADER_BYTES
+            if row.topic in begun and size > room.get(row.topic, 0):
+                room[row.topic] = 0  # nor may a smaller one behind it go before
+            elif row.topic in room:
+                begun.add(row.topic)
+                room[row.topic] -= size
+                chosen.append(row)
+        return chosen
+
+    def _refuse(self, topic: str, failure: BaseException) -> Exception:
+        """Hold up a topic for a moment, and no other."""
+        self._refused[topic] = time.monotonic() + REFUSED_SECONDS
+        return RuntimeError(f"{topic} refuses an event: {failure!r}")
 
     async def _send(self, row: Row, producer: AIOKafkaProducer) -> asyncio.Future:
         with tracing.span(

@@ -37,7 +37,8 @@ class Settings(BaseSettings):
     port: int = 8000
     log_level: str = "INFO"
     kafka_session_timeout_ms: int = 30_000
-    database_pool_size: int = 10
+    database_pool_size: Annotated[int, Field(ge=1)] = 10
+    """Connections for pages. Consumers, the relay and other background work have theirs besides, one each."""
     hangs_after_seconds: Annotated[float, Field(ge=1)] = 60.0
     """A consumer with records to take, or an event loop, that stands still for so long ends the process."""
 

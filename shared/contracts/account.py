@@ -48,6 +48,7 @@ class AccountUpdated(Event):
     colour: str = "#3451b2"
     logo: Logo | None = None
     time_zone: str = "UTC"
+    locale: str | None = None  # BCP 47; what its requesters are written in when nothing more is known of them
     survey_policy: SurveyPolicy = field(default_factory=SurveyPolicy)
 
     def __post_init__(self) -> None:

@@ -11,10 +11,6 @@ MAX_COMMENT_LENGTH = 2000
 """Characters."""
 
 
-SCORES = ((1, "Very bad"), (2, "Bad"), (3, "Okay"), (4, "Good"), (5, "Very good"))
-"""What each number of stars means, on the page and in the email alike."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """One question to one requester about one resolution of a ticket.
@@ -32,6 +28,7 @@ class Survey:
     created_at: datetime
     expires_at: datetime
     agent: Agent | None = None
+    requester_locale: str | None = None
 
     def __post_init__(self) -> None:
         check_facts(self)

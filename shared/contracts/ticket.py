@@ -12,11 +12,16 @@ Priority = Literal["low", "normal", "high", "urgent"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requester:
-    """The person who asked for help."""
+    """The person who asked for help.
+
+    `locale` is the language they read, a BCP 47 tag such as `pt-BR`. Better none than a guess: then the browser decides
+    what pages speak. A tag that nobody knows counts as none.
+    """
 
     requester_id: str
     name: str
     email: str | None = None  # some channels know no address
+    locale: str | None = None
 
     def __post_init__(self) -> None:
         check_facts(self)

@@ -1,1 +1,1 @@
-"""What portal and surveys, and in part the other two, show strangers: links, captchas, branding, page headers."""
+"""What portal and surveys, and in part the other two, show strangers: links, captchas, brands, languages, headers."""

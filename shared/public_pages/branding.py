@@ -117,6 +117,8 @@ async def account_of(table: type[A], account_id: str, session: AsyncSession) -> 
     account = await session.get(table, account_id)
     if account is None:
         raise Awaits(account_id)
+    # The session itself holds its objects weakly, and would ask for the account again with each record of a batch.
+    session.info[table, account_id] = account
     return account
 
 

@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.chassis.database import Timestamp
+from shared.public_pages.language import Language
 from shared.public_pages.rate_limits import CODES, RateLimiter
 
 LIFETIME = timedelta(hours=2)
@@ -42,13 +43,6 @@ COUNTERS = range(500, 2500)
 
 Reason = Literal["missing", "wrong", "expired", "used"]
 
-WORDS: dict[Reason, str] = {
-    "missing": "Please show that you are a person.",
-    "wrong": "The check that you are a person did not work. Here is a new one.",
-    "expired": "The check that you are a person has run out. Here is a new one.",
-    "used": "The check that you are a person was used before. Here is a new one.",
-}
-
 
 class SpentChallengeColumns:
     """Columns of a service's `spent_challenges` table."""
@@ -59,12 +53,21 @@ class SpentChallengeColumns:
 
 
 class CaptchaRefused(Exception):
-    """The captcha does not let this submission through. Its text is for the person who sent it."""
+    """The captcha does not let this submission through."""
 
     def __init__(self, reason: Reason, spent: "Solution | None" = None) -> None:
-        super().__init__(WORDS[reason])
-        self.reason = reason
+        super().__init__(reason)
+        self.reason: Reason = reason
         self.spent = spent
+
+    def explained(self, language: Language) -> str:
+        """Tell the person who sent it what is wrong."""
+        return {
+            "missing": language.gettext("Please show that you are a person."),
+            "wrong": language.gettext("The check that you are a person did not work. Here is a new one."),
+            "expired": language.gettext("The check that you are a person has run out. Here is a new one."),
+            "used": language.gettext("The check that you are a person was used before. Here is a new one."),
+        }[self.reason]
 
 
 @dataclass(frozen=True, slots=True)

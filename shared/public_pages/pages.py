@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -10,12 +10,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from linkify_it import LinkifyIt
 from litestar import Litestar, MediaType, Request, Response
 from litestar.datastructures import MutableScopeHeaders, State
 from litestar.di import Provide
-from litestar.exceptions import HTTPException, TooManyRequestsException
+from litestar.exceptions import HTTPException
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 from litestar.static_files import create_static_files_router
@@ -28,7 +29,10 @@ from shared.chassis.database import is_outage, transaction
 from shared.chassis.lifecycle import Service
 from shared.chassis.requests import measured
 from shared.public_pages.branding import NEUTRAL
+from shared.public_pages.labels import priority_label, status_label
+from shared.public_pages.language import ENGLISH, Language, teach
 from shared.public_pages.rate_limits import TooMany
+from shared.public_pages.reader import language_of_page
 
 HERE = Path(__file__).parent
 MAX_BODY_BYTES = 512 * 1024
@@ -59,11 +63,21 @@ HEADERS = {
 log = structlog.get_logger()
 
 
-def page(name: str, *, status: int = 200, headers: dict[str, str] | None = None, **context: Any) -> Template:
-    """Answer with a template."""
+def page(
+    name: str, language: Language, *, status: int = 200, headers: dict[str, str] | None = None, **context: Any
+) -> Template:
+    """Answer with a template, in a language."""
     return Template(
-        template_name=f"{name}.html", context=context, status_code=status, headers=headers, media_type=MediaType.HTML
+        template_name=f"{name}.html",
+        context={**context, "language": language},
+        status_code=status,
+        media_type=MediaType.HTML,
+        headers={**_spoken(language), **(headers or {})},
     )
+
+
+def _spoken(language: Language) -> dict[str, str]:
+    return {"Content-Language": language.tag, "Vary": "Accept-Language"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +88,11 @@ class Problem:
     text: str
 
 
-def too_many(refused: TooMany) -> Problem:
-    """Say above a form that it came too often, and when to send it again."""
-    seconds = f"{refused.seconds} seconds" if refused.seconds > 1 else "a second"
-    return Problem("main", f"That was a lot in a short time. Please send this again in {seconds}.")
+def too_many(language: Language) -> Problem:
+    """Say above a form that it came too often. The header says to programs how long to wait."""
+    return Problem(
+        "main", language.gettext("That was a lot in a short time. Please wait a minute, then send it again.")
+    )
 
 
 def public_app(service: Service, routes: Sequence[Any], *, folder: Path, **own: Any) -> Litestar:
@@ -116,18 +131,29 @@ def templates(folder: Path) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["asset"] = _asset_of((folder / "static", HERE / "static"))
+    teach(environment)
     environment.filters["at"] = at
     environment.filters["linked"] = linked
+    environment.filters["strong"] = strong
+    environment.globals["status_label"] = status_label
+    environment.globals["priority_label"] = priority_label
     return environment
 
 
-def at(moment: datetime, zone: ZoneInfo) -> Markup:
-    """Write a time in the account's zone, with the exact one for machines and on hover."""
-    local = moment.astimezone(zone)
-    text = f"{local.day} {local:%B %Y, %H:%M}"
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        moment.isoformat(timespec="seconds"), f"{local:%Y-%m-%d %H:%M:%S %Z}", text
+@pass_context
+def at(context: Context, moment: datetime, zone: ZoneInfo) -> Markup:
+    """Write a time in the account's zone and the page's language, with the exact one for machines and on hover."""
+    language: Language = context.get("language") or ENGLISH
+    return Markup('<time dir="auto" datetime="{}" title="{}">{}</time>').format(
+        moment.isoformat(timespec="seconds"),
+        f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}",
+        language.date_time(moment, zone),
     )
+
+
+def strong(text: str) -> Markup:
+    """Make what a person wrote stand out in a sentence of ours."""
+    return Markup('<strong dir="auto">{}</strong>').format(text)
 
 
 _links = LinkifyIt(options={"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False})
@@ -189,42 +215,56 @@ def _is_current_asset(scope: Scope) -> bool:
     return address == f"{path}?{scope['query_string'].decode('latin-1')}"
 
 
-EXPLANATIONS = {
-    400: ("That did not arrive in one piece", "Please go back and try again."),
-    404: (
-        "This link does not open anything",
-        "It may be mistyped, cut off by a mail program, or too old."
-        " The newest email we sent you has a link that works.",
-    ),
-    405: ("That is not possible here", "Please go back and try again."),
-    413: ("That is too much at once", "Please go back and shorten your text."),
-    429: ("That was a lot in a short time", "Nothing is lost. Please wait a minute, then try again."),
-    503: (
-        "We will be right back",
-        "A part of our system is not answering. Nothing is lost; please try again in a minute.",
-    ),
-    500: (
-        "Something went wrong on our side",
-        "Please try again. If it happens again, answer the email you got from us.",
-    ),
-}
-
-
 def explain(request: Request, failure: Exception) -> Response:
-    """Answer whatever went wrong with a kind page that gives nothing away."""
+    """Answer whatever went wrong with a kind page that gives nothing away: it knows the browser's language only."""
     status = failure.status_code if isinstance(failure, HTTPException) else 503 if is_outage(failure) else 500
     if status >= 500:
         # The path holds a token; the route's pattern does not.
         log.error("request failed", status=status, reason=type(failure).__name__, exc_info=status == 500)
-    title, text = EXPLANATIONS.get(status) or EXPLANATIONS[400 if status < 500 else 500]
+    language = language_of_page(request)
+    title, text = _explanation(status, language)
     engine = request.app.template_engine
     assert engine is not None
-    headers = dict(failure.headers or {}) if isinstance(failure, TooManyRequestsException) else {}
-    if status == 503:
-        headers["Retry-After"] = "30"
     return Response(
-        engine.get_template("problem.html").render(title=title, text=text, brand=NEUTRAL),
+        engine.get_template("problem.html").render(
+            title=title, text=text, brand=replace(NEUTRAL, name=language.gettext("Support")), language=language
+        ),
         status_code=status,
         media_type=MediaType.HTML,
-        headers=headers,
+        headers={**_spoken(language), **_wait(status, failure)},
     )
+
+
+def _wait(status: int, failure: Exception) -> dict[str, str]:
+    if status == 503:
+        return {"Retry-After": "30"}
+    return failure.headers or {} if isinstance(failure, TooMany) else {}
+
+
+def _explanation(status: int, language: Language) -> tuple[str, str]:
+    gettext = language.gettext
+    explanations = {
+        400: (gettext("That did not arrive in one piece"), gettext("Please go back and try again.")),
+        404: (
+            gettext("This link does not open anything"),
+            gettext(
+                "It may be mistyped, cut off by a mail program, or too old."
+                " The newest email we sent you has a link that works."
+            ),
+        ),
+        405: (gettext("That is not possible here"), gettext("Please go back and try again.")),
+        413: (gettext("That is too much at once"), gettext("Please go back and shorten your text.")),
+        429: (
+            gettext("That was a lot in a short time"),
+            gettext("Nothing is lost. Please wait a minute, then try again."),
+        ),
+        500: (
+            gettext("Something went wrong on our side"),
+            gettext("Please try again. If it happens again, answer the email you got from us."),
+        ),
+        503: (
+            gettext("We will be right back"),
+            gettext("A part of our system is not answering. Nothing is lost; please try again in a minute."),
+        ),
+    }
+    return explanations.get(status) or explanations[400 if status < 500 else 500]

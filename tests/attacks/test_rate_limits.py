@@ -112,7 +112,7 @@ async def test_a_refused_reply_stays_on_the_page(portal: Stage) -> None:
 
     assert refused.status_code == 429
     assert ">My &lt;long&gt; letter</textarea>" in refused.text
-    assert "Please send this again in a second." in refused.text
+    assert "Please wait a minute, then send it again." in refused.text
     assert await portal.count(Message) == 1
 
 

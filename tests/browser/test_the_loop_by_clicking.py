@@ -132,7 +132,7 @@ async def test_from_the_agents_reply_to_the_rating_in_the_csat_tab(sandbox: Sand
 async def test_without_scripts_a_reply_and_a_rating_go_through_with_the_code_to_read(
     sandbox: Sandbox, chromium_path: Path
 ) -> None:
-    """The same pages, and six digits instead of the widget. The test knows the key, where people look or listen."""
+    """Six digits instead of the widget, the survey in Arabic. The test knows the key, where people look or listen."""
     expect.set_options(timeout=PATIENCE_MS)
     keys = json.loads((sandbox.folder / "secrets.json").read_text())
     async with async_playwright() as playwright:
@@ -145,15 +145,15 @@ async def test_without_scripts_a_reply_and_a_rating_go_through_with_the_code_to_
         await page.get_by_role("textbox").first.fill("I am 1.84 m tall.")
         await _read_code(page, keys["portal"])
         await photograph(page, "8-portal-without-scripts")
-        await page.get_by_label("The six digits").press("Enter")
+        await page.get_by_label("The six digits", exact=True).press("Enter")
         await expect(page.get_by_text("I am 1.84 m tall.")).to_be_visible()
 
         await page.goto(await _link(page, sandbox, "/tickets/1003", "Open the survey"))
-        await page.get_by_role("radio", name=re.compile("2 of 5")).check()
+        await page.get_by_role("radio", name=re.compile("2 من 5")).check()
         await _read_code(page, keys["surveys"])
         await photograph(page, "9-survey-without-scripts")
-        await page.get_by_label("The six digits").press("Enter")
-        await expect(page.get_by_role("heading", name="Thank you!")).to_be_visible()
+        await page.locator("#captcha_code").press("Enter")
+        await expect(page.get_by_role("heading", name="شكرًا لك!")).to_be_visible()
         await browser.close()
 
 
@@ -169,4 +169,4 @@ async def _read_code(page: Page, key: str) -> None:
     """Type what the picture shows."""
     challenge = await page.locator('input[name="captcha_challenge"]').get_attribute("value")
     assert challenge
-    await page.get_by_label("The six digits").fill(CodeToRead(key).code(challenge))
+    await page.locator("#captcha_code").fill(CodeToRead(key).code(challenge))

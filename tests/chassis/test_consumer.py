@@ -37,6 +37,25 @@ async def test_a_repeat_within_a_batch_and_across_batches_has_one_effect(countin
     assert len(await counting.said()) == 1
 
 
+async def test_each_record_of_a_batch_is_a_sign_of_life(counting: Stage) -> None:
+    """A large batch may take longer than what passes for hanging; it is not cut off, to come again just as large."""
+    taker = counting.service.consumers.by_topic["ticket.updated"]
+    seen: list[float] = []
+    handle = taker._handler
+
+    async def look(*arguments: object) -> None:
+        seen.append(taker.active_at)
+        await handle(*arguments)
+
+    taker._handler = look
+    try:
+        await counting.hears(update("a"), update("b"), update("c"))
+    finally:
+        taker._handler = handle
+
+    assert seen[0] < seen[1] < seen[2]
+
+
 async def test_simultaneous_deliveries_have_one_effect(counting: Stage) -> None:
     """Two replicas may hold the same record for a moment, after a rebalance."""
     delivery = update("a")

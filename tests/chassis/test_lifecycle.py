@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import AsyncExitStack
 from datetime import datetime
 
 import httpx
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from deploy.kafka.native import NativeKafka
@@ -37,6 +39,21 @@ def a_service(stage: Stage, **own: object) -> Service:
             **own,
         }
     )
+
+
+async def test_pages_find_a_connection_while_all_background_work_has_one(counting: Stage) -> None:
+    """A backlog on every topic does not keep visitors waiting."""
+    settings = counting.service.settings.model_copy(update={"database_pool_size": 1})
+    service = a_service(counting, settings=settings, events=events)
+    busy_with_batches_relay_housekeeping_and_vital_signs = len(events.handlers) + 3
+    try:
+        async with AsyncExitStack() as busy:
+            for _ in range(busy_with_batches_relay_housekeeping_and_vital_signs):
+                await busy.enter_async_context(service.engine.connect())
+            async with asyncio.timeout(1), service.sessions() as page:
+                assert await page.scalar(text("SELECT 1")) == 1
+    finally:
+        await service.engine.dispose()
 
 
 async def test_a_chore_that_fails_is_started_again(counting: Stage) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -28,6 +29,14 @@ def test_what_was_published_once_is_understood_and_said_the_same_way(event: type
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.topic)
+def test_what_was_published_before_a_field_existed_is_understood(event: type[Event]) -> None:
+    """A publisher that knows no field with a default can be read, wherever in the event the field is."""
+    published = msgspec.json.decode((GOLDEN / f"{event.topic}.json").read_bytes())
+
+    msgspec.convert(without_defaults(published, msgspec.convert(published, event)), event)
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.topic)
 def test_unknown_fields_are_ignored(event: type[Event]) -> None:
     """A publisher may know more than we do."""
     published = msgspec.json.decode((GOLDEN / f"{event.topic}.json").read_bytes())
@@ -43,6 +52,18 @@ def test_an_event_belongs_to_an_account_and_says_so_in_its_key(event: type[Event
 
     assert read.key.split("/")[0] == read.account_id
     assert {field.name for field in dataclasses.fields(event)} >= {"account_id"}
+
+
+def without_defaults(published: Any, read: Any) -> Any:
+    """What was published, less every field that has a default."""
+    if not dataclasses.is_dataclass(read):
+        return published
+    required = {field.name for field in dataclasses.fields(read) if _is_required(field)}
+    return {name: without_defaults(published[name], getattr(read, name)) for name in required}
+
+
+def _is_required(field: dataclasses.Field) -> bool:
+    return field.default is field.default_factory is dataclasses.MISSING
 
 
 def assert_holds(said: object, published: object) -> None:

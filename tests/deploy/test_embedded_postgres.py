@@ -17,6 +17,7 @@ import pytest
 
 from deploy.postgres import embedded
 from deploy.postgres.embedded import EmbeddedPostgres, PostgresServer
+from deploy.server_process import free_port
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +96,23 @@ async def test_it_starts_after_it_was_killed(server: EmbeddedPostgres) -> None:
     server.start()
 
     assert await one(server.url("killed"), "SELECT count(*) FROM kept") == 0
+
+
+async def test_a_kill_loses_nothing_that_was_committed(tmp_path: Path) -> None:
+    """Tests of an outage can kill the server; it comes back on the port it was given."""
+    postgres = EmbeddedPostgres(tmp_path / "postgres", free_port(), durable=False)
+    try:
+        postgres.start()
+        await one(postgres.create_database("kept"), "CREATE TABLE kept ()")
+        before = postgres.url("kept")
+
+        postgres.kill()
+        postgres.start()
+
+        assert postgres.url("kept") == before
+        assert await one(before, "SELECT count(*) FROM kept") == 0
+    finally:
+        postgres.destroy()
 
 
 async def test_it_starts_when_another_process_has_the_number_of_the_dead_server(

@@ -6,7 +6,7 @@ from uuid import uuid4
 from shared.contracts import AccountUpdated, Agent, ReplySent, Requester, Ticket, TicketCreated, TicketResolved
 from tests.builders import a_reply_sent, a_ticket, a_ticket_created, a_ticket_resolved, an_account
 from tests.captcha import solved_widget
-from tests.journeys.product import Product
+from tests.product import Product
 
 
 class Case:

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from deploy.postgres.embedded import PostgresServer
-from tests.journeys.product import HelpDesk, Product
+from tests.product import HelpDesk, Product
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -9,7 +9,7 @@ from deploy.kafka.native import NativeKafka
 from deploy.kafka.topics import provision
 from deploy.postgres.embedded import PostgresServer
 from tests.journeys.case import Case, reply
-from tests.journeys.product import HelpDesk, Product, link_in
+from tests.product import HelpDesk, Product, link_in
 
 
 @pytest_asyncio.fixture

@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from tests.journeys.product import Product, until
+from tests.product import Product, until
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.journeys.case import Case, rate, reply
-from tests.journeys.product import SERVICES, HelpDesk, Product, link_in, until
+from tests.product import SERVICES, HelpDesk, Product, link_in, until
 
 
 async def test_a_resolved_ticket_becomes_a_score(product: Product, help_desk: HelpDesk) -> None:

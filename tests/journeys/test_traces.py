@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from deploy.postgres.embedded import PostgresServer
 from tests.journeys.case import Case, rate, reply
-from tests.journeys.product import HelpDesk, Product, link_in, until
+from tests.product import HelpDesk, Product, link_in, until
 from tests.traces import Collector, Seen, a_collector
 
 

@@ -1,7 +1,7 @@
 """An invitation that does not arrive, from the mail server's refusal to what surveys makes of it."""
 
 from tests.journeys.case import Case, rate
-from tests.journeys.product import HelpDesk, Product
+from tests.product import HelpDesk, Product
 
 
 async def test_a_refused_invitation_expires_its_survey_and_who_has_the_link_may_still_answer(
@@ -9,7 +9,7 @@ async def test_a_refused_invitation_expires_its_survey_and_who_has_the_link_may_
 ) -> None:
     """Mail server, notifier, Kafka and surveys: nobody was asked, until somebody answers all the same."""
     case = Case()
-    product.inbox.unknown.add(case.requester.email)
+    product.mailbox.refuse[case.requester.email] = "550 5.1.1 no such user"
     await help_desk.publishes(case.account(), case.created(), case.resolved(2))
 
     (invited,) = await help_desk.hears("survey.invited", case.account_id)

@@ -53,3 +53,27 @@ def test_a_settled_email_keeps_no_link() -> None:
     assert sent.facts.link is None
     assert failed.facts.link is None
     assert sent.facts.text == "A new pole is on its way."
+
+
+def test_a_try_repeats_an_earlier_one_only_if_that_was_never_settled() -> None:
+    """What was settled, either way, is known not to be with the mail server, or not to be sent again."""
+    email = an_email()
+
+    assert not email.lease(NOON)
+    assert email.lease(NOON)
+    email.put_off("busy", NOON)
+    assert not email.lease(NOON)
+    email.put_off("connection lost", NOON, unsettled=True)
+    assert email.lease(NOON)
+
+
+def test_a_settled_email_is_not_unsettled() -> None:
+    """The column says what its name does."""
+    sent, failed = an_email(), an_email()
+    for email in (sent, failed):
+        email.lease(NOON)
+
+    sent.mark_sent(NOON)
+    failed.fail("bounced", "refused", NOON)
+
+    assert (sent.unsettled, failed.unsettled) == (False, False)

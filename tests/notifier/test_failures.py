@@ -183,6 +183,20 @@ async def test_a_suppressed_address_is_not_tried_again_and_that_is_said(
     assert mailbox.connections == 1
 
 
+async def test_an_address_is_tried_once_however_many_emails_wait_for_it(
+    notifier: Stage, mailbox: Mailbox, post: Post
+) -> None:
+    """Those behind the first on the same connection are not tried either."""
+    mailbox.refuse[RITAS] = "550 5.1.1 unknown"
+    await replies(notifier, 4)
+
+    await post.goes_out()
+    await post.goes_out()
+
+    assert mailbox.tried == [RITAS]
+    assert sorted(event.reason for event in await notifier.said()) == ["bounced", *["suppressed"] * 3]
+
+
 async def test_what_was_put_off_fails_as_soon_as_its_address_is_known_to_be_bad(
     notifier: Stage, mailbox: Mailbox, post: Post
 ) -> None:

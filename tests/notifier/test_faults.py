@@ -22,7 +22,7 @@ from services.notifier.emails import LEASE, Email
 from services.notifier.mail import Later
 from services.notifier.tables import Suppression
 from tests.builders import NOON, an_account
-from tests.notifier.conftest import RITAS, Post, replies, replies_to, until
+from tests.notifier.conftest import RITAS, Post, replies, replies_to, stopped, until
 from tests.notifier.mailbox import EVERYBODY, Mailbox
 from tests.stage import Stage
 
@@ -174,22 +174,43 @@ async def test_a_connection_cut_after_the_answer_costs_nothing(notifier: Stage, 
     assert possibly_repeated() == before
 
 
-@pytest.mark.parametrize("fault", ["silent_on", "babble_on"])
-async def test_no_answer_to_the_text_and_one_that_is_none_are_left_alone_and_tried_again(
-    notifier: Stage, mailbox: Mailbox, post: Post, monkeypatch: pytest.MonkeyPatch, fault: str
+@pytest.mark.parametrize(
+    ("fault", "ending"),
+    [
+        ("silent_on", ("took too long", True)),
+        ("babble_on", ("SMTPResponseException", True)),
+        ("slow_on", ("SMTPReadTimeoutError (TimeoutError)", False)),
+    ],
+)
+async def test_no_answer_and_one_that_is_none_are_left_alone_and_the_email_tried_again(
+    notifier: Stage, post: Post, monkeypatch: pytest.MonkeyPatch, fault: str, ending: tuple[str, bool]
 ) -> None:
     """A late answer must not be taken for the answer to the next email, so the connection is not used again."""
     monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 0.2)
-    setattr(mailbox, fault, RITAS)
+    monkeypatch.setattr(mail, "TRY_SECONDS", 1.0)
+    setattr(post.mailbox, fault, RITAS)
     await replies(notifier, 2)
 
     with pytest.raises(Later, match="connection lost"):
         await post.goes_out()
 
     tried, other = sorted(await notifier.rows(Email), key=lambda email: -email.attempts)
-    assert (tried.attempts, tried.state, tried.unsettled) == (1, "queued", True)
+    assert (tried.attempts, tried.state, (tried.last_error, tried.unsettled)) == (1, "queued", ending)
     assert (other.attempts, other.unsettled) == (0, False)
-    assert tried.last_error in {"SMTPReadTimeoutError (TimeoutError)", "SMTPResponseException"}
+
+
+async def test_a_server_that_thinks_about_a_text_is_given_time(
+    notifier: Stage, mailbox: Mailbox, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Filters may read a letter for longer than any other answer takes; who hangs up meanwhile sends it twice."""
+    monkeypatch.setattr(mail, "TIMEOUT_SECONDS", 0.2)
+    mailbox.hold = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.5, mailbox.hold.set)
+    await replies(notifier, 1)
+
+    await post.goes_out()
+
+    assert (await notifier.row(Email)).state == "sent"
 
 
 async def test_a_server_that_answers_a_byte_at_a_time_does_not_outlast_the_lease(
@@ -246,6 +267,17 @@ async def test_a_database_that_fails_before_the_try_ends_the_round(notifier: Sta
 
     with pytest.raises(ConnectionRefusedError):
         await post.dispatcher().send_some(Away(notifier, after=0), notifier.clock)  # type: ignore[arg-type]
+
+
+async def test_lanes_outlive_a_database_that_is_away(notifier: Stage, mailbox: Mailbox, post: Post) -> None:
+    """One that fails ends no other, which may have an email in hand; all go on by themselves."""
+    await replies(notifier, 1)
+    away = Away(notifier, after=0, times=3)
+    chore = asyncio.create_task(post.dispatcher().send_due_emails(away, notifier.clock))  # type: ignore[arg-type]
+    try:
+        await until(lambda: mailbox.letters)
+    finally:
+        await stopped(chore)
 
 
 async def test_a_database_that_is_away_for_a_moment_after_the_try_makes_no_repeat(

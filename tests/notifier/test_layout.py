@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
+from shared.public_pages.language import LANGUAGES
 from tests.notifier.builders import a_brand, a_letter, an_email, html_of
 
 LONG = "Bartholomew-Maximilian-Featherstonehaugh-Cholmondeley-von-und-zu-Hohenlohe-Langenburg " * 2
@@ -33,6 +34,18 @@ async def test_letters_fit_any_screen(browser: Browser, kind, width: int) -> Non
     await page.set_content(html_of(a_letter(hostile, a_brand(name=LONG))))
 
     assert await page.evaluate("document.documentElement.scrollWidth") == width
+    await page.close()
+
+
+@pytest.mark.parametrize("tag", sorted(LANGUAGES))
+async def test_stars_fit_under_their_names_in_every_language(browser: Browser, tag: str) -> None:
+    """On the narrowest phone no name of a star is wider than its place."""
+    page = await browser.new_page(viewport={"width": 320, "height": 600})
+    await page.set_content(html_of(a_letter(an_email("survey_invited", locale=tag))))
+
+    assert await page.evaluate("document.documentElement.scrollWidth") == 320
+    overflow = "[...document.querySelectorAll('.star')].filter(star => star.scrollWidth > star.clientWidth).length"
+    assert await page.evaluate(overflow) == 0
     await page.close()
 
 

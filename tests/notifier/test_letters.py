@@ -90,7 +90,7 @@ def test_agents_learn_who_reopened_from_which_status(status: str) -> None:
     )
 
     for said in (text_of(letter), Tags(html_of(letter)).text):
-        for part in ("Rita Gómez reopened a ticket", f"was {status} and is now open", "Again!"):
+        for part in ("Rita Gómez reopened a ticket", f"It was {status.capitalize()} and is now Open.", "Again!"):
             assert part in said
 
 
@@ -155,10 +155,10 @@ def test_hostile_texts_stay_texts(kind) -> None:
 
 def test_text_is_set_off_from_our_own_words() -> None:
     """A reply cannot pretend to be the letter: what people wrote never begins where our words do."""
-    letter = a_letter(an_email(text="Read and reply:\nhttps://evil.example\u2028https://worse.example\r.\rFrom me"))
+    letter = a_letter(an_email(text="Read and reply\nhttps://evil.example\u2028https://worse.example\r.\rFrom me"))
 
     said = text_of(letter)
-    assert said.count("\nRead and reply:\n") == 1
+    assert said.count("\nRead and reply\n") == 1
     assert "\nhttps://evil.example" not in said
     assert "\nhttps://worse.example" not in said
 

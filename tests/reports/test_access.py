@@ -1,17 +1,15 @@
 """Keys: what they open, what they do not, and how they are made and revoked."""
 
-import asyncio
 import gc
 import re
 from typing import cast
 
 import pytest
-from click.testing import CliRunner
 from sqlalchemy.pool import QueuePool
 
-from services.reports.__main__ import main
 from services.reports.tables import ApiKey
 from tests.builders import an_account
+from tests.reports.conftest import Operator
 from tests.reports.told import a_key, answered, ask, told
 from tests.stage import Stage
 
@@ -134,65 +132,49 @@ async def test_only_the_digest_of_a_key_is_stored(reports: Stage) -> None:
     assert key.split("_", 2)[2] not in repr(vars(row))
 
 
-@pytest.fixture
-def operator(reports: Stage, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
-    """Somebody at a terminal, with the environment of the service on stage."""
-    url = reports.service.settings.database_url.replace("postgresql+asyncpg://", "postgresql://")
-    monkeypatch.setenv("DATABASE_URL", url)
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
-    monkeypatch.setenv("PUBLIC_URL", "https://reports.example")
-    monkeypatch.setenv("COLUMNS", "200")
-    return CliRunner()
-
-
-async def run(operator: CliRunner, *words: str):
-    """Type a command. In a thread: commands bring a loop of their own."""
-    return await asyncio.to_thread(operator.invoke, main, ["keys", *words])
-
-
-async def test_an_operator_makes_lists_and_revokes_keys(reports: Stage, operator: CliRunner) -> None:
+async def test_an_operator_makes_lists_and_revokes_keys(reports: Stage, operator: Operator) -> None:
     """The key is shown once; the list names it by id; revoked, it opens nothing from then on."""
     await reports.hears(an_account())
 
-    made = await run(operator, "create", "acme", "--name", "Wall")
+    made = await operator.types("keys", "create", "acme", "--name", "Wall")
     key = made.output.strip()
     key_id = key.split("_")[1]
     assert (await ask(reports, "/summary", key=key)).status_code == 200
 
-    listed = await run(operator, "list")
+    listed = await operator.types("keys", "list")
     assert key_id in listed.output
     assert "Wall" in listed.output
     assert key.split("_", 2)[2] not in listed.output
 
-    revoked = await run(operator, "revoke", key_id)
+    revoked = await operator.types("keys", "revoke", key_id)
     assert revoked.exit_code == 0
     assert (await ask(reports, "/summary", key=key)).status_code == 401
 
     first = (await reports.row(ApiKey)).revoked_at
-    await run(operator, "revoke", key_id)
+    await operator.types("keys", "revoke", key_id)
     assert (await reports.row(ApiKey)).revoked_at == first
 
 
-async def test_a_key_for_an_account_nobody_told_of_is_not_made(reports: Stage, operator: CliRunner) -> None:
+async def test_a_key_for_an_account_nobody_told_of_is_not_made(reports: Stage, operator: Operator) -> None:
     """A mistyped account is noticed at once and not by a report that stays empty."""
-    made = await run(operator, "create", "amce", "--name", "Wall")
+    made = await operator.types("keys", "create", "amce", "--name", "Wall")
 
     assert made.exit_code == 1
     assert "No account amce is known yet" in made.output
     assert await reports.count(ApiKey) == 0
 
 
-async def test_revoking_a_key_that_is_none_says_so(reports: Stage, operator: CliRunner) -> None:
+async def test_revoking_a_key_that_is_none_says_so(reports: Stage, operator: Operator) -> None:
     """A mistyped id must not look like a revoked key."""
-    revoked = await run(operator, "revoke", "0123")
+    revoked = await operator.types("keys", "revoke", "0123")
 
     assert revoked.exit_code == 1
     assert "There is no key 0123" in revoked.output
 
 
-async def test_without_keys_the_list_says_so(reports: Stage, operator: CliRunner) -> None:
+async def test_without_keys_the_list_says_so(reports: Stage, operator: Operator) -> None:
     """An empty table looks like a fault."""
-    assert "No keys." in (await run(operator, "list")).output
+    assert "No keys." in (await operator.types("keys", "list")).output
 
 
 def bearer(key: str) -> dict[str, str]:

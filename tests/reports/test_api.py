@@ -20,13 +20,14 @@ DAY = timedelta(days=1)
 
 async def test_the_summary_of_a_range(reports: Stage) -> None:
     """Average, CSAT and response rate with what they are made of."""
-    asked = [a_survey(name) for name in ("open", "late", "undone")]
+    asked = [a_survey(name) for name in ("open", "late", "undone", "bounced")]
     await reports.hears(
         an_account(time_zone="Europe/Berlin"),
         *(answered(f"s-{score}-{number}", score) for number, score in enumerate([5, 5, 4, 2])),
         *(created(survey) for survey in asked),
         expired(asked[1]),
         expired(asked[2], "reopened"),
+        expired(asked[3], "undeliverable"),
         skipped(),
         skipped("no_address", ticket=a_ticket(ticket_id="T-9", version=3)),
     )
@@ -45,7 +46,7 @@ async def test_the_summary_of_a_range(reports: Stage) -> None:
     assert (csat["n"], csat["value"]) == (4, 0.75)
     assert csat["low"] < 0.75 < csat["high"]
     assert (summary["response_rate"]["n"], summary["response_rate"]["value"]) == (6, pytest.approx(4 / 6))
-    assert summary["surveys"] == {"pending": 1, "submitted": 4, "expired": 1, "withdrawn": 1}
+    assert summary["surveys"] == {"pending": 1, "submitted": 4, "expired": 1, "withdrawn": 1, "undeliverable": 1}
     assert summary["skipped"] == {"disabled": 1, "no_address": 1, "too_old": 0}
 
 

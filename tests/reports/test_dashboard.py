@@ -14,7 +14,7 @@ from services.reports.settings import Settings
 from services.reports.tables import ApiKey
 from shared.contracts import Agent, Logo
 from tests.builders import BEN, NOON, an_account
-from tests.reports.told import a_key, a_survey, answered, created
+from tests.reports.told import a_key, a_survey, answered, created, expired
 from tests.stage import Stage
 
 DOT = base64.b64decode(
@@ -203,6 +203,25 @@ async def test_the_page_shows_the_figures_of_the_last_30_days(reports: Stage) ->
     assert "5 ★ 38% 3 4 ★ 38% 3 3 ★ 12% 1 2 ★ 12% 1 1 ★ 0% 0" in text
     assert "Ada Okafor 4.00 83% 44–97% 6 Ben Suzuki 5.00 too few to rank 1 Nobody’s tickets" in text
     assert "5 of 5 stars Lovely, thank you. Rita Gómez on “Tent pole broke” (T-b), Ben Suzuki" in text
+
+
+async def test_surveys_that_count_neither_way_are_told_beside_the_response_rate(reports: Stage) -> None:
+    """Nobody wonders where they went: so many were withdrawn, so many never arrived."""
+    ended = [a_survey(name) for name in ("bounced", "undone", "undone-too")]
+    await reports.hears(
+        an_account(),
+        answered("s", 4),
+        expired(ended[0], "undeliverable"),
+        *(expired(survey, "reopened") for survey in ended[1:]),
+    )
+    await sign_in(reports)
+
+    text = await page(reports)
+
+    assert "Response rate 100% 1 answer to 1 survey sent in these days." in text
+    assert (
+        "Not counted: 2 surveys withdrawn, the ticket was reopened; 1 survey undeliverable, nobody was asked." in text
+    )
 
 
 async def test_every_period_of_the_chart_is_in_a_table_too(reports: Stage) -> None:
@@ -429,7 +448,7 @@ async def test_our_own_failures_are_told_kindly_and_give_nothing_away(
 
     await reports.hears(an_account())
     await sign_in(reports)
-    monkeypatch.setattr(figures, "scores", fail)
+    monkeypatch.setattr(figures, "totals", fail)
 
     text = await page(reports, status=status)
 

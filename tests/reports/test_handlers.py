@@ -1,15 +1,18 @@
 """What reports keeps of surveys, as events arrive."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import get_args, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event as happening
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from services.reports.tables import Account, Rating, SkippedSurvey, Table
 from shared.chassis.migrations import drift
+from shared.contracts import SurveyExpired
 from tests.builders import ADA, BEN, NOON, a_ticket, an_account
 from tests.reports.told import a_survey, created, expired, skipped, submitted
 from tests.stage import Stage, delivery_of
@@ -30,6 +33,25 @@ async def test_a_created_survey_is_pending(reports: Stage) -> None:
     assert (rating.state, rating.score, rating.agent_id, rating.agent_name) == ("pending", None, "ada", "Ada Okafor")
 
 
+async def test_a_batch_asks_for_its_account_once(reports: Stage) -> None:
+    """Not once a record, which took as long as the record's effect."""
+    await reports.hears(an_account())
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FROM accounts" in statement:
+            asked.append(statement)
+
+    happening.listen(reports.service.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        await reports.hears(*(created(a_survey(f"s-{number}")) for number in range(5)))
+    finally:
+        happening.remove(reports.service.engine.sync_engine, "before_cursor_execute", note)
+
+    assert await reports.count(Rating) == 5
+    assert len(asked) == 1
+
+
 async def test_an_answer_is_kept_with_all_it_says(reports: Stage) -> None:
     """The report can show score, words, time and ticket."""
     await reports.hears(an_account(), created(), submitted(score=4, comment="Quick.", submitted_at=LATER))
@@ -48,18 +70,21 @@ async def test_an_answer_alone_makes_the_row(reports: Stage) -> None:
     assert await reports.dead_letters() == []
 
 
-@pytest.mark.parametrize(("reason", "state"), [("unanswered", "expired"), ("reopened", "withdrawn")])
+@pytest.mark.parametrize(
+    ("reason", "state"), [("unanswered", "expired"), ("reopened", "withdrawn"), ("undeliverable", "undeliverable")]
+)
 async def test_a_survey_that_ended_without_an_answer_says_how(reports: Stage, reason: str, state: str) -> None:
-    """One that ran out counts against the response rate, one that was withdrawn does not."""
+    """One that ran out counts against the response rate; one that was withdrawn or never arrived does not."""
     await reports.hears(an_account(), created(), expired(reason=reason))
 
     assert (await reports.row(Rating)).state == state
 
 
-async def test_an_answer_wins_over_an_expiry_whichever_comes_first(reports: Stage) -> None:
-    """An answer that was taken is never lost to a deadline."""
+@pytest.mark.parametrize("reason", get_args(get_type_hints(SurveyExpired)["reason"]))
+async def test_an_answer_wins_over_an_expiry_whichever_comes_first(reports: Stage, reason: str) -> None:
+    """An answer that was taken is never lost to a deadline, a reopening or a bounce."""
     early, late = a_survey("early"), a_survey("late")
-    await reports.hears(an_account(), submitted(early), expired(early), expired(late), submitted(late))
+    await reports.hears(an_account(), submitted(early), expired(early, reason), expired(late, reason), submitted(late))
 
     assert {rating.state for rating in await reports.rows(Rating)} == {"submitted"}
 

@@ -39,9 +39,11 @@ def submitted(survey: Survey | None = None, score: int = 5, *, account_id: str =
     return SurveySubmitted(account_id=account_id, survey=survey or a_survey(), **facts)
 
 
-def expired(survey: Survey | None = None, reason: Any = "unanswered", *, account_id: str = "acme") -> SurveyExpired:
-    """Nobody answered, or the ticket was reopened."""
-    return SurveyExpired(account_id=account_id, survey=survey or a_survey(), reason=reason, expired_at=NOON)
+def expired(
+    survey: Survey | None = None, reason: Any = "unanswered", *, account_id: str = "acme", expired_at: datetime = NOON
+) -> SurveyExpired:
+    """Nobody answered, the ticket was reopened, or nobody was asked."""
+    return SurveyExpired(account_id=account_id, survey=survey or a_survey(), reason=reason, expired_at=expired_at)
 
 
 def skipped(reason: Any = "disabled", **changes: Any) -> SurveySkipped:

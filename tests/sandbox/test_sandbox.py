@@ -31,17 +31,25 @@ async def test_it_starts_shows_a_demonstration_keeps_its_data_and_can_be_cleared
             desk = (await client.get("/")).text
             for status in ("open", "pending", "resolved", "closed"):
                 assert f'class="badge {status}"' in desk
-            await client.post(
+            opened = await client.post(
                 "/tickets",
-                data={"account": "fjord", "subject": "Kept?", "name": "Sam", "email": "sam@customer.example"},
+                data={
+                    "account": "fjord",
+                    "subject": "Kept?",
+                    "name": "Sam",
+                    "email": "s@customer.example",
+                    "locale": "fr",
+                },
             )
-            await client.post("/tickets/1005/reply", data={"body": "Yes, kept."})
-            await client.post("/tickets/1005/note", data={"body": "SECRET-NOTE"})
-            page = await wait_for(client, "/tickets/1005", "Open the portal")
+            ticket = opened.url.path
+            await client.post(f"{ticket}/reply", data={"body": "Yes, kept."})
+            await client.post(f"{ticket}/note", data={"body": "SECRET-NOTE"})
+            page = await wait_for(client, ticket, "Open the portal")
             portal = page.split('class="open" href="')[1].split('"')[0]
             shown = (await client.get(portal)).text
             assert "Yes, kept." in shown
             assert "SECRET-NOTE" not in shown
+            assert "Envoyer la réponse" in shown
             refused = await sandbox.reset()
             assert "is running" in refused
     finally:

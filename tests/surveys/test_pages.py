@@ -56,7 +56,7 @@ async def test_a_revisit_shows_the_previous_rating_and_comment(surveys: Stage) -
 
     page = await surveys.client.get(path)
 
-    assert "2 of 5: Bad" in page.text
+    assert "2 of 5: <bdi>Bad</bdi>" in page.text
     assert "Slow &lt;b&gt;reply&lt;/b&gt;" in page.text
     assert "<form" not in page.text
 
@@ -156,18 +156,6 @@ async def test_a_captcha_runs_out_after_two_hours(surveys: Stage) -> None:
     assert "has run out" in refused.text
 
 
-async def test_a_filled_honeypot_is_thanked_and_stores_nothing(surveys: Stage) -> None:
-    """Robots are not told that they were recognised."""
-    path = await invited(surveys)
-
-    answer = await rate(surveys, path, score="1", website="http://spam.example")
-
-    assert (answer.status_code, answer.headers["location"]) == (303, f"{path}/thanks")
-    assert (await surveys.client.get(f"{path}/thanks")).status_code == 200
-    assert (await surveys.row(Survey)).state == "pending"
-    assert await surveys.said() == []
-
-
 @pytest.mark.parametrize("score", ["", "0", "6", "-1", "5.0", "five", "٣", "1 OR 1=1"])
 async def test_a_score_outside_one_to_five_is_refused_and_the_comment_kept(surveys: Stage, score: str) -> None:
     """The captcha is not spent on a form that has to be sent again."""
@@ -189,7 +177,7 @@ async def test_a_comment_may_have_2000_characters_and_not_one_more(surveys: Stag
     taken = await rate(surveys, path, score="5", comment="😀" * 2000)
 
     assert refused.status_code == 422
-    assert "1 characters too long" in refused.text
+    assert "Your comment is 1 character too long." in refused.text
     assert "ü" * 2001 in refused.text
     assert taken.status_code == 303
     assert len((await surveys.row(Survey)).comment) == 2000

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from deploy.sandbox.desk import work
+from deploy.sandbox.desk import demo_languages, work
 from deploy.sandbox.desk.tables import Account
 from shared.chassis.outbox import emit
 from shared.contracts import (
@@ -82,6 +82,7 @@ async def publish_demo(session: AsyncSession, now: datetime) -> None:
         emit(session, account)
         _publish_ratings(account.account_id, session, now)
     await _make_tickets(session, now)
+    await demo_languages.make_tickets(session, now, account_id="fjord", agents=AGENTS["fjord"])
 
 
 def _accounts() -> tuple[AccountUpdated, ...]:
@@ -110,7 +111,7 @@ async def _make_tickets(session: AsyncSession, now: datetime) -> None:
     eka, farid, _ = AGENTS["kirana"]
     rita = Requester(requester_id="rita", name="Rita Gómez", email="rita@customer.example")
     jonas = Requester(requester_id="jonas", name="Jonas Weber", email="jonas@customer.example")
-    layla = Requester(requester_id="layla", name="ليلى حدّاد", email="layla@customer.example")
+    layla = Requester(requester_id="layla", name="ليلى حدّاد", email="layla@customer.example", locale="ar")
 
     def ago(**by: float) -> datetime:
         return now - timedelta(**by)

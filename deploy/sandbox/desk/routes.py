@@ -24,6 +24,16 @@ from shared.public_pages.pages import Problem
 
 STATUSES = ("open", "pending", "resolved", "closed")
 PRIORITIES = ("low", "normal", "high", "urgent")
+LOCALES = {
+    "": "not known",
+    "en": "English",
+    "de": "Deutsch",
+    "fr": "Français",
+    "es": "Español",
+    "pt": "Português",
+    "ar": "العربية",
+    "ja": "日本語",
+}
 
 # An email is shown as it is, style sheets included; it runs nothing and loads nothing.
 LETTER_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
@@ -56,7 +66,9 @@ async def open_ticket(request: Request, state: State, session: NamedDependency[A
         account_id=account.account_id,
         subject=form["subject"],
         description=form.get("description", ""),
-        requester=Requester(requester_id=form["email"], name=form["name"], email=form["email"]),
+        requester=Requester(
+            requester_id=form["email"], name=form["name"], email=form["email"], locale=form.get("locale") or None
+        ),
         assignee=agents[0] if agents else None,
         watchers=agents[1:2],
         priority=form.get("priority") if form.get("priority") in PRIORITIES else "normal",  # type: ignore[arg-type]
@@ -161,6 +173,7 @@ async def _page(name: str, state: State, session: AsyncSession, *, status: int =
             "settings": settings,
             "keys": settings.reports_keys(),
             "priorities": PRIORITIES,
+            "locales": LOCALES,
             "now": state.clock(),
             "ago": _ago,
             **context,

@@ -7,6 +7,8 @@ async function upgrade() {
   const widgetUrl = document.querySelector("script[data-widget]").dataset.widget;
   await import(widgetUrl);
   globalThis.$altcha.algorithms.set("PBKDF2/SHA-256", () => new Worker(box.dataset.worker));
+  const words = globalThis.$altcha.i18n;
+  words.set(document.documentElement.lang.split("-")[0], { ...words.get("en"), ...JSON.parse(box.dataset.words) });
   const widget = document.createElement("altcha-widget");
   widget.setAttribute("challenge", box.dataset.challengeUrl);
   widget.setAttribute("name", "altcha");

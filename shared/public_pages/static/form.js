@@ -3,13 +3,18 @@
 const errors = document.getElementById("errors");
 if (errors) errors.focus();
 
+const { lang } = document.documentElement;
+const plural = new Intl.PluralRules(lang);
+const digits = new Intl.NumberFormat(lang, { numberingSystem: "latn" });
+const say = (forms, number) => (forms[plural.select(number)] ?? forms.other).replace("{number}", digits.format(number));
+
 for (const field of document.querySelectorAll("textarea[data-limit]")) {
   const counter = document.getElementById(field.dataset.counter);
   const limit = Number(field.dataset.limit);
+  const [leftOver, tooMany] = [JSON.parse(field.dataset.left), JSON.parse(field.dataset.over)];
   const show = () => {
     const left = limit - [...field.value.replace(/\r\n/g, "\n")].length;
-    counter.textContent =
-      left < 0 ? `${-left} characters too many` : left <= limit / 5 ? `${left} characters left` : "";
+    counter.textContent = left < 0 ? say(tooMany, -left) : left <= limit / 5 ? say(leftOver, left) : "";
     counter.classList.toggle("over", left < 0);
   };
   field.addEventListener("input", show);

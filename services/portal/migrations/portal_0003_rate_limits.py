@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "surveys_0002"
-down_revision = "surveys_0001"
+revision = "portal_0003"
+down_revision = "portal_0002"
 branch_labels = None
 depends_on = None
 

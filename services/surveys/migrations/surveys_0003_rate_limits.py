@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "portal_0002"
-down_revision = "portal_0001"
+revision = "surveys_0003"
+down_revision = "surveys_0002"
 branch_labels = None
 depends_on = None
 

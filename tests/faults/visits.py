@@ -1,0 +1,81 @@
+"""Visitors over HTTP: each request is noted with its route, its answer and how long that took."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import httpx
+
+from tests.faults.system import System
+from tests.product import SERVICES
+
+PATIENCE_SECONDS = 40.0
+AT_ONCE = 8
+"""Visitors of one service at the same time. Who comes when all places are taken waits at the door, not in the service:
+a machine that is slow at the moment gets less to do, not more and more at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request. `status` is None when no answer came, and `error` then says why."""
+
+    service: str
+    method: str
+    route: str
+    status: int | None
+    error: str
+    retry_after: bool
+    began: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        """How long the answer took."""
+        return self.ended - self.began
+
+
+class Visitors:
+    """A browser without cookies that remembers every answer."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(PATIENCE_SECONDS, connect=5.0), limits=httpx.Limits(max_connections=200)
+        )
+        self._doors = {service: asyncio.Semaphore(AT_ONCE) for service in SERVICES}
+        self.visits: list[Visit] = []
+
+    async def ask(
+        self,
+        service: str,
+        method: str,
+        route: str,
+        token: str = "",
+        *,
+        form: dict[str, str] | None = None,
+        key: str = "",
+    ) -> httpx.Response:
+        """Ask a service. `route` has `{token}` where the token goes, so that none is kept. Raises TransportError."""
+        async with self._doors[service]:
+            return await self._ask(service, method, route, token, form=form, key=key)
+
+    async def _ask(
+        self, service: str, method: str, route: str, token: str, *, form: dict[str, str] | None, key: str
+    ) -> httpx.Response:
+        address = self._system.address(service, len(self.visits)) + route.replace("{token}", token)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        began = time.time()
+        status, error, retry_after = None, "", False
+        try:
+            answer = await self._client.request(method, address, data=form, headers=headers)
+            status, retry_after = answer.status_code, "Retry-After" in answer.headers
+        except httpx.TransportError as failure:
+            error = type(failure).__name__
+            raise
+        finally:
+            self.visits.append(Visit(service, method, route, status, error, retry_after, began, time.time()))
+        return answer
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._client.aclose()
