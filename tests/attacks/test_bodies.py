@@ -2,17 +2,14 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-import uvicorn
 
-from deploy.server_process import free_port
 from services.portal.ticket import Message
 from shared.public_pages.pages import MAX_BODY_BYTES
 from tests.attacks.conftest import invited
+from tests.attacks.server import serving
 from tests.attacks.visits import SERVICES
 from tests.builders import a_reply_sent, an_account
 from tests.portal.conftest import mailed
@@ -157,23 +154,6 @@ async def test_a_survey_is_not_rated_by_a_body_that_is_cut_off(surveys: Stage) -
     answer = await surveys.client.post(path, content=b"score=5&comm", headers=FORM)
 
     assert answer.status_code == 422
-
-
-@asynccontextmanager
-async def serving(stage: Stage) -> AsyncIterator[int]:
-    """The stage's app behind a real server, as it is run; tell the port."""
-    port = free_port()
-    # Without the app's own start: its consumers and relay have no part in this.
-    config = uvicorn.Config(stage.app, port=port, log_config=None, lifespan="off", forwarded_allow_ips="")
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server._serve())  # `serve` would take the tests' signal handlers
-    while not server.started:
-        await asyncio.sleep(0.01)
-    try:
-        yield port
-    finally:
-        server.should_exit = server.force_exit = True
-        await running
 
 
 async def a_slow_sender(port: int, path: str) -> asyncio.StreamWriter:
