@@ -44,6 +44,9 @@ async def receive_reply(
         return _success(token)
     typed = plain_text(form.get("body", ""))
     if not ticket.takes_replies:
+        # Who sends a form again since no answer came must not read that it was not sent.
+        if await state.gate.has_admitted(form, _purpose(ticket), typed, session, now):
+            return _success(token)
         return await _page(request, ticket, state, session, status=409, typed=typed)
     language = await _language(request, ticket, session)
     problems = _problems(typed, language)
