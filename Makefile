@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox sandbox-reset test check format translations lock clean
+.PHONY: help sandbox sandbox-reset test faults check format translations lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ test: $(VENV)/.test-ready ## Run all tests on real Kafka, PostgreSQL and Chromiu
 	@$(BIN)/python -m deploy.assets
 	@$(BIN)/python -m deploy.browser
 	@$(BIN)/python -m pytest $(ARGS)
+
+faults: $(VENV)/.test-ready ## Break everything once, under load, and check every promise; ARGS="--seed 1f00 --only F5"
+	@exec $(BIN)/python -m tests.faults $(ARGS)
 
 check: $(VENV)/.test-ready ## Lint, types and the import rules
 	$(BIN)/ruff check .

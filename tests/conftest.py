@@ -1,11 +1,13 @@
 """The real parts, started once for the whole run."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from deploy.postgres.embedded import PostgresServer
 from tests.real_parts import PartMissingError, installed_chromium, running_kafka, running_postgres
@@ -23,6 +25,12 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a real Kafka broker with every topic and give its bootstrap servers."""
     with _or_skip(), running_kafka(tmp_path_factory.mktemp("kafka")) as bootstrap_servers:
         yield bootstrap_servers
+
+
+@pytest_asyncio.fixture
+async def loop() -> asyncio.AbstractEventLoop:
+    """Give the loop that everything asynchronous lives in, to tests that are not."""
+    return asyncio.get_running_loop()
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,11 @@ from tests.builders import NOON
 _offsets = itertools.count()
 
 
+def next_offset() -> int:
+    """Give an offset that no other record has."""
+    return next(_offsets)
+
+
 @dataclass
 class Delivery:
     """A Kafka record."""
@@ -38,7 +43,7 @@ class Delivery:
     value: bytes | None
     headers: Headers
     partition: int = 0
-    offset: int = field(default_factory=lambda: next(_offsets))
+    offset: int = field(default_factory=next_offset)
     timestamp: int = 0
 
 

@@ -71,6 +71,9 @@ async def receive_reply(
             await _put_aside("honeypot", ticket, typed, state, session)
         return _success(token)
     if not ticket.takes_replies:
+        # Who sends a form again since no answer came must not read that it was not sent.
+        if await state.gate.has_admitted(form, _purpose(ticket), typed, session, now):
+            return _success(token)
         return await _page(request, ticket, state, session, form, status=409, typed=typed)
     if not problems:
         try:

@@ -159,7 +159,10 @@ def rebuild(*, dry_run: bool, **choices: bool) -> None:
         except (making.Refused, LogUnusable, NotOurs) as reason:
             raise click.ClickException(str(reason)) from None
         except DBAPIError as failure:
-            raise click.ClickException(f"{failure.orig}. Mend that and run it again: it goes on.") from None
+            # asyncpg has what PostgreSQL says beyond the first line, such as which view depends on a table.
+            said = failure.orig, getattr(getattr(failure.orig, "__cause__", None), "detail", None)
+            said = ". ".join(str(line) for line in said if line)
+            raise click.ClickException(f"{said}. Mend that and run it again: it goes on.") from None
         if sizes:
             terminal.show(("table", "rows before", "rows now"), [astuple(each) for each in sizes])
             return True

@@ -1,7 +1,8 @@
 """What reports does when something happened elsewhere. Each function runs in one transaction, once for each event.
 
 Every survey event carries the whole survey, so whichever comes first makes the row and the others add what they know.
-Where two say the same kind of thing, the earlier one stays: any order of a survey's events ends in the same row.
+Where two say the same kind of thing, the earlier one stays, but for a reopening, which outranks every other end: any
+order of a survey's events ends in the same row.
 """
 
 from datetime import datetime
@@ -35,8 +36,14 @@ _EXPIRY = ("expired_reason", "expired_at")
 _SKIP = ("account_id", "ticket_id", "resolved_version", "agent_id", "reason", "skipped_at", "skipped_day")
 
 COUNT_SURVEY = rollup.counted(Rating, _SURVEY)
-KEEP_RATING = rollup.counted(Rating, _SURVEY, additions=_ANSWER, earliest="submitted_at")
-KEEP_EXPIRY = rollup.counted(Rating, _SURVEY, additions=_EXPIRY, earliest="expired_at")
+KEEP_RATING = rollup.counted(Rating, _SURVEY, additions=_ANSWER, first_by="{row}.submitted_at")
+KEEP_EXPIRY = rollup.counted(
+    Rating,
+    _SURVEY,
+    additions=_EXPIRY,
+    # A reopening outranks that the invitation had not arrived: nobody rates a resolution that was undone.
+    first_by="({row}.expired_reason <> 'reopened', {row}.expired_at)",
+)
 COUNT_SKIPPED_SURVEY = rollup.counted(SkippedSurvey, _SKIP)
 
 

@@ -34,17 +34,19 @@ def counted(
     columns: Sequence[str],
     *,
     additions: Sequence[str] = (),
-    earliest: str = "",
+    first_by: str = "",
 ) -> TextClause:
     """Write the statement that makes a row of `columns` and `additions`, named as its parameters, and counts it.
 
-    A row that exists gets the `additions` alone, and only when its column `earliest` is null or later than the new one.
+    A row that exists gets the `additions` alone, and only where it has none or the new ones come before them by
+    `first_by`, an SQL expression in which `{row}` stands for the row that has them.
     """
     name, key = table.__tablename__, (column.name for column in inspect(table).primary_key)
     conflict = "NOTHING"
     if additions:
         own = ", ".join(f"{column} = excluded.{column}" for column in additions)
-        conflict = f"UPDATE SET {own} WHERE {name}.{earliest} IS NULL OR {name}.{earliest} > excluded.{earliest}"
+        there, new = first_by.format(row=name), first_by.format(row="excluded")
+        conflict = f"UPDATE SET {own} WHERE {name}.{additions[0]} IS NULL OR {new} < {there}"
     columns = (*columns, *additions)
     sums = (f"coalesce(sum(sign) FILTER (WHERE place.name = '{count}'), 0)" for count in COUNTS)
     return text(f"""

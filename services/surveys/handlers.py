@@ -55,7 +55,8 @@ async def invite_requester(
     reopened_through = await _undo_resolutions(
         session, resolved.account_id, ticket.ticket_id, through=ticket.version - 1, now=now
     )
-    if await session.scalar(queries.survey_of(resolved.account_id, ticket.ticket_id, ticket.version)):
+    resolution = (resolved.account_id, ticket.ticket_id, ticket.version)
+    if await session.scalar(queries.survey_of(*resolution)) or await session.get(SkippedSurvey, resolution):
         return
     if reason := _objection(resolved, account, now):
         await _skip(resolved, reason, session, now)

@@ -196,13 +196,24 @@ class Gate:
             if refused.spent:
                 await self._spend(refused.spent, b"", session)
             raise
-        effect = hashlib.sha256(f"{purpose}\0{content}".encode("utf-8", "surrogatepass")).digest()
+        effect = _effect(purpose, content)
         spent_on = await self._spend(solution, effect, session)
         if spent_on is None:
             return True
         if spent_on != effect:
             raise CaptchaRefused("used")
         return False
+
+    async def has_admitted(
+        self, form: Mapping[str, str], purpose: str, content: str, session: AsyncSession, now: datetime
+    ) -> bool:
+        """Tell whether this very form was let through with this content before. Spends nothing."""
+        try:
+            solution = self._solution(form, purpose, now)
+        except CaptchaRefused:
+            return False
+        spent_on = await session.scalar(select(self._table.effect).where(self._table.nonce == solution.nonce))
+        return spent_on == _effect(purpose, content)
 
     def _solution(self, form: Mapping[str, str], purpose: str, now: datetime) -> Solution:
         for kind in self._kinds:
@@ -249,6 +260,10 @@ class Gate:
         await self._limiter.take(CODES, request, link=challenge)
         async with self._makers:
             return await asyncio.to_thread(make, self.code_to_read.code(challenge))
+
+
+def _effect(purpose: str, content: str) -> bytes:
+    return hashlib.sha256(f"{purpose}\0{content}".encode("utf-8", "surrogatepass")).digest()
 
 
 def _draw(code: str) -> bytes:

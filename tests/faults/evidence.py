@@ -4,13 +4,13 @@ import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from services.reports.api_keys import new_key
+from tests.faults.api import REPORTS, address_of, make_key
 from tests.faults.desk import Desk
 from tests.faults.journal import Operation
 from tests.faults.log import Entry, Log
@@ -121,7 +121,7 @@ async def gather(
             dead += [Dead(service, *letter) for letter in letters]
     tables = {name: await _rows(system, service, name, accounts) for service, name in _TABLES}
     async with system.admin("reports") as reports:
-        keys = {account: await _key(reports, account) for account in accounts if await _knows(reports, account)}
+        keys = {account: await make_key(reports, account) for account in accounts if await _knows(reports, account)}
     answers = {account: await _answers(visitors, key) for account, key in keys.items()}
     await visitors.close()
     return Evidence(
@@ -151,22 +151,11 @@ async def _knows(reports: asyncpg.Connection, account_id: str) -> bool:
     return await reports.fetchval("SELECT true FROM accounts WHERE account_id = $1", account_id) or False
 
 
-async def _key(reports: asyncpg.Connection, account_id: str) -> str:
-    """Make an API key, as the command does, without the seconds that a process of its own takes."""
-    row, key = new_key(account_id, "faults", datetime.now(UTC))
-    await reports.execute(
-        "INSERT INTO api_keys (key_id, account_id, name, digest, created_at) VALUES ($1, $2, $3, $4, $5)",
-        *(row.key_id, row.account_id, row.name, row.digest, row.created_at),
-    )
-    return key
-
-
 async def _answers(visitors: Visitors, key: str) -> dict[str, Any]:
-    """What the API says of the days around today, whatever the time zone and however far a clock was off."""
-    start, end = (datetime.now(UTC).date() + timedelta(days=days) for days in (-2, 3))
+    """What the API says of an account."""
     answers = {}
-    for report in ("summary", "distribution", "agents", "trend"):
-        answer = await visitors.ask("reports", "GET", f"/api/v1/csat/{report}?from={start}&to={end}", key=key)
+    for report in REPORTS:
+        answer = await visitors.ask("reports", "GET", address_of(report), key=key)
         answer.raise_for_status()
         answers[report] = answer.json()
     return answers

@@ -19,6 +19,7 @@ from tests.faults.log import Log
 from tests.faults.oracles import Violation, judge
 from tests.faults.oracles.emails import repeats
 from tests.faults.oracles.service import failed
+from tests.faults.readers import Readers
 from tests.faults.scene import Fault, Pace, Scene
 from tests.faults.system import System
 from tests.faults.visits import Visitors
@@ -78,9 +79,11 @@ class Run:
         begun, since = time.monotonic(), datetime.now(UTC)
         letters_before, exits_before = len(self.system.mailbox.letters), len(self.system.exits)
         await self.journal.nemesis(f"{fault.id} begins", seed=self.seed, title=fault.title)
+        readers = Readers(self.system, visitors, desk.account_ids, random.Random(f"{self.seed}/{name}/readers"))
         async with Gauges(self.system) as gauges:
             try:
-                await self._play(scene, fault, desk, result)
+                async with readers:
+                    await self._play(scene, fault, desk, result)
                 # Longer than is allowed: judged in motion, it would be blamed for more, and so would later rows.
                 rested, left = await come_to_rest(self.system, self.log, 5 * self.pace.drained)
                 await self.journal.nemesis("rest", seconds=round(rested, 1), left=left)
@@ -109,7 +112,7 @@ class Run:
         scene.demand(growth <= self.pace.growth_mb, "O9", f"memory grew by {growth:.0f} MB: {gauges.growth_mb}")
         unmeant = [one for one in self.system.exits[exits_before:] if not one.meant]
         scene.demand(not unmeant, "O9", f"ended by itself: {[(one.replica, one.code) for one in unmeant]}")
-        result.violations = [*scene.violations, *judge(evidence)]
+        result.violations = [*scene.violations, *readers.violations, *judge(evidence)]
         result.figures |= _counted(evidence) | {
             "repeats dropped": gauges.repeats_dropped,
             "memory MB": round(growth),

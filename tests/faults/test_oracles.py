@@ -1,4 +1,4 @@
-"""Each oracle finds what is planted for it, in the real databases, log and mailbox: so their silence means something."""
+"""Each oracle finds what is planted for it in the real databases, log and mailbox: so their silence means something."""
 
 import copy
 import time

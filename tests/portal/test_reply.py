@@ -84,6 +84,21 @@ async def test_a_closed_ticket_refuses_a_reply_and_gives_its_text_back(portal: S
     assert await nothing_happened(portal)
 
 
+async def test_a_reply_sent_again_after_the_ticket_was_closed_is_not_called_unsent(portal: Stage) -> None:
+    """Its first answer may have got lost on the way: the reply is there, once, and nobody is to send it anew."""
+    path = await mailed(portal)
+    form = {"body": "Thank you!", **await solved_widget(portal.client, f"{path}/challenge")}
+    await portal.client.post(path, data=form)
+    await portal.hears(a_ticket_updated(ticket=a_ticket(version=9, status="closed")))
+
+    again = await portal.client.post(path, data=form)
+    another = await portal.client.post(path, data={**form, "body": "One more thing"})
+
+    assert (again.status_code, again.headers["location"]) == (303, f"{path}?sent=yes#sent")
+    assert another.status_code == 409
+    assert len(await portal.said()) == 1
+
+
 @pytest.mark.parametrize("body", ["", "   ", "\r\n\t", "\0", "\u2003\n"])
 async def test_an_empty_reply_is_refused(portal: Stage, body: str) -> None:
     """White space is no reply. The captcha is not spent on a form that has to be sent again."""

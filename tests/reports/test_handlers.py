@@ -89,6 +89,16 @@ async def test_an_answer_wins_over_an_expiry_whichever_comes_first(reports: Stag
     assert {rating.state for rating in await reports.rows(Rating)} == {"submitted"}
 
 
+async def test_a_reopening_outranks_a_bounce_in_either_order(reports: Stage) -> None:
+    """A survey that did not arrive is withdrawn when its ticket is reopened, and counts as surveys has it."""
+    for survey in (a_survey("a"), a_survey("b")):
+        bounced = expired(survey, "undeliverable")
+        reopened = expired(survey, "reopened", expired_at=LATER)
+        await reports.hears(an_account(), *((bounced, reopened) if survey.survey_id == "a" else (reopened, bounced)))
+
+    assert [rating.state for rating in await reports.rows(Rating)] == ["withdrawn"] * 2
+
+
 async def test_of_two_answers_the_earlier_stays_in_either_order(reports: Stage) -> None:
     """The first answer counts, and the order of arrival decides nothing."""
     for survey in (a_survey("a"), a_survey("b")):

@@ -40,6 +40,8 @@ from tests.stage import Stage
 
 PAGES = [f"/api/v1/csat/{report}" for report in ("summary", "distribution", "agents", "trend", "responses")] + ["/csat"]
 
+pytestmark = pytest.mark.timeout(400)  # the first of them also starts brokers
+
 
 async def test_a_rebuild_makes_of_the_log_what_the_service_made_of_it(
     reports: Stage, live: Service, log: Log, at_the_terminal: Operator
@@ -90,7 +92,6 @@ async def read_pages(live: Service, key: str, statuses: list[int]) -> None:
                 statuses.append((await client.get(address)).status_code)  # noqa: PERF401 - one after the other
 
 
-@pytest.mark.timeout(400)
 async def test_a_rebuild_that_is_killed_twice_while_events_come_and_pages_are_read_ends_right(
     reports: Stage, live: Service, log: Log
 ) -> None:
@@ -154,7 +155,6 @@ async def reached(stage: Stage, records: float) -> bool:
     return await records_read(stage) >= records
 
 
-@pytest.mark.timeout(400)
 async def test_a_rebuild_killed_at_any_step_goes_on_when_it_is_run_again(
     reports: Stage, live: Service, log: Log
 ) -> None:

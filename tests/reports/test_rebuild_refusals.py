@@ -13,6 +13,8 @@ from tests.reports.log import Log, everything, has, has_a_shadow, heard, made, s
 from tests.reports.told import answered
 from tests.stage import Stage, delivery_of
 
+pytestmark = pytest.mark.timeout(400)  # the first of them also starts brokers
+
 
 async def test_two_rebuilds_at_once_are_one_too_many(idle: Service, log: Log, at_the_terminal: Operator) -> None:
     """They would fill one shadow and swap it twice."""
@@ -154,6 +156,22 @@ async def test_a_schema_that_no_rebuild_made_is_left_alone(
 
     assert refused.exit_code == 1
     assert "The schema shadow was not made by a rebuild." in refused.output
+
+
+async def test_somebody_elses_view_of_the_tables_is_named(
+    reports: Stage, idle: Service, log: Log, at_the_terminal: Operator
+) -> None:
+    """To drop it unasked would be rude; the rebuild goes on when it is gone."""
+    await log.tells(an_account(), answered("s-1", 5))
+    async with reports.service.sessions.begin() as session:
+        await session.execute(text("CREATE VIEW wall AS SELECT score FROM ratings"))
+    refused = await at_the_terminal.types("rebuild")
+    async with reports.service.sessions.begin() as session:
+        await session.execute(text("DROP VIEW wall"))
+
+    assert refused.exit_code == 1
+    assert "view wall depends on table ratings" in refused.output
+    assert (await at_the_terminal.types("rebuild")).exit_code == 0
 
 
 async def test_without_kafka_a_topic_or_a_migration_a_rebuild_says_what_is_missing(

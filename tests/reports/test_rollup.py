@@ -57,14 +57,15 @@ class Survey:
     agent_id: str | None
     created_day: date
     answer: tuple[datetime, int, date] | None = None
-    expiry: tuple[datetime, str] | None = None
+    expiry: tuple[bool, datetime, str] | None = None
+    """Whether it is another end than a reopening, which outranks all, then its time and the reason."""
 
     @property
     def state(self) -> str:
         if self.answer:
             return "submitted"
         if self.expiry:
-            return {"unanswered": "expired", "reopened": "withdrawn"}.get(self.expiry[1], self.expiry[1])
+            return {"unanswered": "expired", "reopened": "withdrawn"}.get(self.expiry[2], self.expiry[2])
         return "pending"
 
 
@@ -101,8 +102,9 @@ class Model:
         )
         if isinstance(event, SurveySubmitted) and (not survey.answer or event.submitted_at < survey.answer[0]):
             survey.answer = (event.submitted_at, event.score, event.submitted_at.astimezone(zone).date())
-        if isinstance(event, SurveyExpired) and (not survey.expiry or event.expired_at < survey.expiry[0]):
-            survey.expiry = (event.expired_at, event.reason)
+        if isinstance(event, SurveyExpired):
+            expiry = (event.reason != "reopened", event.expired_at, event.reason)
+            survey.expiry = min(survey.expiry or expiry, expiry)
 
     def counts(self) -> Counter[tuple[Bucket, str]]:
         """Count everything, by day of an agent and by what it counts as."""

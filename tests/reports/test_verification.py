@@ -31,7 +31,7 @@ async def test_a_rollup_that_agrees_is_said_to(reports: Stage, operator: Operato
 
     verified = await operator.types("verify")
 
-    assert (verified.exit_code, verified.output) == (0, "2 days of 2 accounts agree.\n")
+    assert (verified.exit_code, verified.stdout) == (0, "2 days of 2 accounts agree.\n")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ async def test_one_account_can_be_verified_alone(reports: Stage, operator: Opera
     acme = await operator.types("verify", "--account", "acme")
     nobody = await operator.types("verify", "--account", "amce")
 
-    assert (bolt.exit_code, bolt.output) == (0, "1 day of 1 account agree.\n")
+    assert (bolt.exit_code, bolt.stdout) == (0, "1 day of 1 account agree.\n")
     assert acme.exit_code == 1
     assert nobody.exit_code == 1
     assert "No account amce is known." in nobody.output

@@ -174,6 +174,17 @@ async def test_a_resolution_older_than_a_survey_can_be_answered_is_not_asked_abo
     assert skipped.reason == (await surveys.row(SkippedSurvey)).reason == "too_old"
 
 
+async def test_a_resolution_that_was_skipped_is_not_asked_about_when_it_is_published_once_more(surveys: Stage) -> None:
+    """What became of a resolution stays, though the account's policy may have changed."""
+    await surveys.hears(an_account(survey_policy=SurveyPolicy(enabled=False)), a_ticket_resolved())
+    await surveys.hears(an_account(version=2))
+
+    await surveys.hears(a_ticket_resolved())
+
+    assert [type(event) for event in await surveys.said()] == [SurveySkipped]
+    assert await surveys.count(Survey) == 0
+
+
 async def asked(surveys: Stage) -> Survey:
     """Ask about a resolved ticket, and forget what was said so far."""
     await surveys.hears(an_account(), a_ticket_resolved())

@@ -31,8 +31,13 @@ def pages_serve(evidence: Evidence) -> list[Violation]:
 
 
 def failed(evidence: Evidence) -> Iterable[Visit]:
-    """Visits that got a 5xx or no answer."""
-    return (visit for visit in evidence.visits if visit.status is None or visit.status >= 500)
+    """Visits that got a 5xx or no answer, or no report."""
+    return (visit for visit in evidence.visits if visit.status is None or visit.status >= 500 or _has_no_report(visit))
+
+
+def _has_no_report(visit: Visit) -> bool:
+    """Who has a key gets a report; nobody asks for anything that is not there."""
+    return visit.service == "reports" and visit.status != 200
 
 
 def _excused(visit: Visit, evidence: Evidence) -> bool:

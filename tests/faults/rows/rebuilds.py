@@ -13,7 +13,7 @@ KILLS = 2
 async def rebuild(scene: Scene) -> None:
     """Nobody sees a report without figures meanwhile; in the end the figures are those of the log."""
     scene.victims = {"reports"}
-    system = scene.system
+    system, ends = scene.system, []
     for attempt in range(KILLS + 1):
         await scene.did("rebuild", attempt=attempt)
         process = await asyncio.create_subprocess_exec(
@@ -28,6 +28,8 @@ async def rebuild(scene: Scene) -> None:
             if process.returncode is None:
                 process.send_signal(signal.SIGKILL)
         output, _ = await process.communicate()
+        ends.append(process.returncode)
+    scene.figures["rebuilds ended with"] = ends
     scene.demand(
         process.returncode == 0, "O5", f"the rebuild ended with {process.returncode}: {output.decode()[-500:]}"
     )

@@ -1,0 +1,316 @@
+"""Whatever happens in whatever order, a resolution is asked about once, and an answer stays."""
+
+import asyncio
+import dataclasses
+import itertools
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from services.surveys.deadlines import expire_some
+from services.surveys.survey import Survey
+from services.surveys.tables import SkippedSurvey
+from shared import contracts
+from shared.public_pages.captcha import LIFETIME
+from tests.builders import RITA, a_ticket, a_ticket_reopened, a_ticket_resolved, a_ticket_updated, an_account
+from tests.captcha import read_code
+from tests.machine import REPEATS, Play, Telling, in_seconds, telling
+from tests.stage import Stage
+
+KEY = "k" * 32
+URL = "https://surveys.example"
+NOWHERE = contracts.Requester(requester_id="rita", name="Rita")
+
+ACTIVE = ("open", "pending")
+PAUSES = (timedelta(minutes=5), timedelta(minutes=5), timedelta(hours=3), timedelta(days=2), timedelta(days=12))
+answers = st.tuples(st.integers(1, 5), st.sampled_from(["", "Quick and kind."]))
+
+Resolution = tuple[str, int]
+"""A ticket, and the version that resolved it."""
+
+
+@dataclass
+class Asked:
+    """A survey as it must be."""
+
+    expires_at: datetime
+    state: str = "pending"
+    answer: tuple[int, str] | None = None
+    expired_reason: str | None = None
+
+    def state_at(self, now: datetime) -> str:
+        """The state a visitor sees."""
+        return "expired" if self.state == "pending" and now >= self.expires_at else self.state
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """The form of a survey's page somebody opened."""
+
+    about: Resolution
+    path: str
+    fields: dict[str, str]
+    opened_at: datetime
+
+
+@dataclass
+class Expected:
+    """What must have become of each resolution, and what must have been said."""
+
+    account: contracts.AccountUpdated | None = None
+    waiting: list[contracts.TicketResolved] = field(default_factory=list)
+    undone_through: Counter[str] = field(default_factory=Counter)
+    surveys: dict[Resolution, Asked] = field(default_factory=dict)
+    skipped: dict[Resolution, str] = field(default_factory=dict)
+    said: Counter[tuple[str, Resolution]] = field(default_factory=Counter)
+
+    def hears(self, event: Any, now: datetime) -> None:
+        """An event arrives, for the first time or not."""
+        match event:
+            case contracts.AccountUpdated():
+                if self.account is None or event.version > self.account.version:
+                    self.account = event
+                waiting, self.waiting = self.waiting, []
+                for resolved in waiting:
+                    self.hears(resolved, now)
+            case contracts.TicketResolved() if self.account is None:
+                if event not in self.waiting:
+                    self.waiting.append(event)
+            case contracts.TicketResolved():
+                self._undo(event.ticket.ticket_id, event.ticket.version - 1)
+                self._ask(event, now)
+            case contracts.TicketReopened():
+                self._undo(event.ticket.ticket_id, event.ticket.version)
+            case contracts.TicketUpdated():
+                if event.ticket.status in ACTIVE:
+                    self._undo(event.ticket.ticket_id, event.ticket.version - 1)
+
+    def _ask(self, resolved: contracts.TicketResolved, now: datetime) -> None:
+        assert self.account
+        about = (resolved.ticket.ticket_id, resolved.ticket.version)
+        if about in self.surveys or about in self.skipped:
+            return
+        days = timedelta(days=self.account.survey_policy.expires_after_days)
+        if not self.account.survey_policy.enabled:
+            self._skip(about, "disabled")
+        elif now - resolved.resolved_at >= days:
+            self._skip(about, "too_old")
+        elif not resolved.ticket.requester.email:
+            self._skip(about, "no_address")
+        else:
+            self.surveys[about] = Asked(now + days)
+            self.said["survey.created", about] += 1
+            if self.undone_through[about[0]] >= about[1]:
+                self.expire(about, "reopened")
+            else:
+                self.said["survey.invited", about] += 1
+
+    def _skip(self, about: Resolution, reason: str) -> None:
+        self.skipped[about] = reason
+        self.said["survey.skipped", about] += 1
+
+    def _undo(self, ticket_id: str, through: int) -> None:
+        self.undone_through[ticket_id] = max(self.undone_through[ticket_id], through)
+        for (asked_ticket, version), survey in self.surveys.items():
+            if (asked_ticket, survey.state) == (ticket_id, "pending") and version <= self.undone_through[ticket_id]:
+                self.expire((asked_ticket, version), "reopened")
+
+    def expire(self, about: Resolution, reason: str) -> None:
+        """A survey ends without an answer."""
+        self.surveys[about].state = "expired"
+        self.surveys[about].expired_reason = reason
+        self.said["survey.expired", about] += 1
+
+    def submit(self, about: Resolution, answer: tuple[int, str]) -> None:
+        """A survey is answered."""
+        self.surveys[about].state = "submitted"
+        self.surveys[about].answer = answer
+        self.said["survey.submitted", about] += 1
+
+    def takes(self, form: Form, now: datetime) -> bool:
+        """Whether an answer sent with a form counts."""
+        return self.surveys[form.about].state_at(now) == "pending" and now < form.opened_at + LIFETIME
+
+    def reply_to(self, form: Form, answer: tuple[int, str], now: datetime) -> tuple[int, str | None]:
+        """The status and the address that an answer is answered with."""
+        survey = self.surveys[form.about]
+        if self.takes(form, now) or survey.answer == answer:
+            return 303, f"{form.path}/thanks"
+        return (422, None) if survey.state_at(now) == "pending" else (303, form.path)
+
+
+class SurveyPlay(Play):
+    """A help desk that resolves and reopens, a broker that delivers as it likes, a requester who answers some day."""
+
+    told = Bundle("told")
+
+    def __init__(self, stage: Stage, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(stage, loop)
+        self.expected = Expected()
+        self.said: Counter[tuple[str, Resolution]] = Counter()
+        self.versions = itertools.count(1)
+        self.resolved: dict[str, contracts.Ticket] = {}
+        self.paths: dict[Resolution, str] = {}
+        self.forms: list[Form] = []
+
+    def hears(self, event: contracts.Event) -> None:
+        """Tell the model."""
+        self.expected.hears(event, self.now)
+
+    @initialize(target=told, known=st.sampled_from([True, True, True, True, False]))
+    def a_ticket_was_resolved(self, known: bool) -> Telling:
+        if known:
+            self.hear(telling(an_account()))
+        return self.the_help_desk_acts("resolves", "T-1", at_once=known)
+
+    @rule(
+        target=told,
+        act=st.sampled_from(["resolves", "resolves", "resolves without an address", "reopens", *ACTIVE, "closed"]),
+        ticket_id=st.sampled_from(["T-1", "T-1", "T-2"]),
+        at_once=st.sampled_from([True, True, False]),
+    )
+    def the_help_desk_acts(self, act: str, ticket_id: str, at_once: bool) -> Telling:
+        version = next(self.versions)
+        if act == "reopens" and ticket_id in self.resolved:
+            ticket = dataclasses.replace(self.resolved[ticket_id], status="open")
+            event = a_ticket_reopened(ticket=ticket)  # the portal says so; the help desk counts on later
+        elif "resolves" in act:
+            requester = NOWHERE if "without" in act else RITA
+            ticket = a_ticket(ticket_id=ticket_id, version=version, status="resolved", requester=requester)
+            self.resolved[ticket_id] = ticket
+            event = a_ticket_resolved(ticket=ticket, resolved_at=self.now)
+        else:
+            status = "open" if act == "reopens" else act
+            event = a_ticket_updated(ticket=a_ticket(ticket_id=ticket_id, version=version, status=status))
+        return self.tells(event, at_once=at_once)
+
+    @rule(target=told, enabled=st.booleans(), days=st.sampled_from([3, 14]), at_once=st.booleans())
+    def the_account_changes_its_policy(self, enabled: bool, days: int, at_once: bool) -> Telling:
+        policy = contracts.SurveyPolicy(enabled=enabled, expires_after_days=days)
+        return self.tells(an_account(version=next(self.versions) + 1, survey_policy=policy), at_once=at_once)
+
+    @rule(tellings=st.lists(told, min_size=1, max_size=3), how=st.sampled_from(REPEATS))
+    def some_are_heard(self, tellings: list[Telling], how: str) -> None:
+        for heard in tellings:
+            self.hear(heard.repeated(how))
+
+    @rule(passing=st.sampled_from(PAUSES), deadlines_are_looked_at=st.booleans())
+    def time_passes(self, passing: timedelta, deadlines_are_looked_at: bool) -> None:
+        self.stage.clock.now += passing
+        if deadlines_are_looked_at:
+            self.run(self._expire())
+            for about, survey in self.expected.surveys.items():
+                if survey.state == "pending" and self.now >= survey.expires_at:
+                    self.expected.expire(about, "unanswered")
+
+    async def _expire(self) -> None:
+        async with self.stage.service.sessions.begin() as session:
+            await expire_some(session, self.now)
+
+    @precondition(lambda self: self.paths)
+    @rule(back=st.sampled_from([0, 0, 1, None]), answer=answers, meanwhile=st.one_of(st.none(), told))
+    def the_requester_opens_a_survey_and_answers(
+        self, back: int | None, answer: tuple[int, str], meanwhile: Telling | None
+    ) -> None:
+        """Answer twice at the same moment, on the page just opened or one before, while something may be heard."""
+        about = max(self.paths)
+        page = self._look(about)
+        if "<form" in page:
+            self.forms.append(Form(about, self.paths[about], read_code(page, KEY), self.now))
+        if back is not None and back < len(self.forms):
+            self._answer(self.forms[-1 - back], answer, meanwhile)
+
+    def _answer(self, form: Form, answer: tuple[int, str], meanwhile: Telling | None) -> None:
+        takes = self.expected.takes(form, self.now)
+        expected = self.expected.reply_to(form, answer, self.now)
+        posts = [self._post(form, answer), self._post(form, answer)]
+        if meanwhile is None:
+            replies = self.at_once(*posts)
+            assert [(reply.status_code, reply.headers.get("location")) for reply in replies] == [expected] * 2
+        else:
+            self.at_once(*posts, self.stage.hears(meanwhile.record))
+            takes = takes and self._is_submitted(form.about)
+        if takes:
+            self.expected.submit(form.about, answer)
+        if meanwhile:
+            self.hears(meanwhile.event)
+
+    async def _post(self, form: Form, answer: tuple[int, str]) -> httpx.Response:
+        score, comment = answer
+        return await self.stage.client.post(form.path, data={"score": str(score), "comment": comment, **form.fields})
+
+    def _is_submitted(self, about: Resolution) -> bool:
+        ticket_id, version = about
+        row = self.run(self.stage.row(Survey, ticket_id=ticket_id, resolved_version=version))
+        return row.state == "submitted"
+
+    def _look(self, about: Resolution) -> str:
+        """Open the page of a survey, which shows what became of it."""
+        survey = self.expected.surveys[about]
+        page = self.get(self.paths[about]).text
+        shown = {
+            "pending": "How did we do?",
+            "submitted": "You have already answered",
+            "expired": "Your request is open again" if survey.expired_reason == "reopened" else "This survey has ended",
+        }
+        assert shown[survey.state_at(self.now)] in page
+        if survey.answer:
+            assert f"{survey.answer[0]} of 5" in page
+            assert survey.answer[1] in page
+        return page
+
+    @invariant()
+    def everything_is_said_once(self) -> None:
+        for event in self.run(self.stage.said()):
+            facts = event.survey if hasattr(event, "survey") else event.ticket
+            about = (facts.ticket_id, facts.resolved_version if hasattr(event, "survey") else facts.version)
+            self.said[event.topic, about] += 1
+            if isinstance(event, contracts.SurveyInvited):
+                self.paths[about] = event.link.removeprefix(URL)
+        assert self.said == self.expected.said
+
+    @invariant()
+    def every_resolution_has_one_outcome_and_every_ticket_one_pending_survey_at_most(self) -> None:
+        surveys = self.run(self.stage.rows(Survey))
+        skipped = self.run(self.stage.rows(SkippedSurvey))
+        assert {(row.ticket_id, row.resolved_version): row.reason for row in skipped} == self.expected.skipped
+        assert {
+            (row.ticket_id, row.resolved_version): Asked(
+                row.expires_at,
+                row.state,
+                (row.score, row.comment) if row.score else None,
+                row.expired_reason,
+            )
+            for row in surveys
+        } == self.expected.surveys
+        assert len(surveys) == len(self.expected.surveys)
+        pending = [row.ticket_id for row in surveys if row.state == "pending"]
+        assert len(pending) == len(set(pending))
+
+    def teardown(self) -> None:
+        """Look at what takes longer at the end only."""
+        for about in self.paths:
+            self._look(about)
+        reasons = self.run(self.stage.dead_letters())
+        assert set(reasons) == ({"waits for acme"} if self.expected.waiting else set())
+
+
+@pytest.mark.timeout(900)  # seconds, but for a slow machine
+def test_a_resolution_is_asked_about_once_whatever_happens(
+    surveys_stage: Stage, loop: asyncio.AbstractEventLoop
+) -> None:
+    """Resolved, reopened, updated, expired, answered, in any order and at the same moment; time passes."""
+    run_state_machine_as_test(lambda: SurveyPlay(surveys_stage, loop), settings=in_seconds)
