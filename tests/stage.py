@@ -78,6 +78,7 @@ class Stage:
 
     def __init__(self, service: Service, app: Litestar, clock: "StoppedClock") -> None:
         self.service = service
+        self.app = app
         self.clock = clock
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://testserver"

@@ -8,9 +8,9 @@ import hashlib
 import unicodedata
 from datetime import datetime
 from email.errors import HeaderParseError
-from email.headerregistry import Address, HeaderRegistry, MessageIDHeader
+from email.headerregistry import Address, HeaderRegistry, MessageIDHeader, UniqueSingleAddressHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -30,10 +30,29 @@ MAX_SUBJECT_LENGTH = 150
 MAX_NAME_LENGTH = 100
 """Characters of a subject and of a name; what is longer is cut and ends in an ellipsis."""
 
+MAX_ADDRESS_LENGTH = 320
+"""Characters: 64 before the @ and 255 behind it (RFC 5321, section 4.5.3.1)."""
+
 LOGO = "logo"
 
 # Left to itself, EmailMessage writes a long id in these headers as an encoded word, which no mail program threads by.
 _HEADERS = HeaderRegistry()
+
+
+class _AddressHeader(UniqueSingleAddressHeader):
+    """From or To, in one line when it is plain ASCII: where Python breaks it, a name in quotes loses them.
+
+    `"x, evil@x.example …" <rita@…>` would then be two addresses. Seen in CPython 3.11.
+    """
+
+    def fold(self, *, policy: Policy) -> str:
+        """Write the header; RFC 5322 allows 998 characters in a line."""
+        whole = policy.clone(max_line_length=998) if str(self).isascii() else policy
+        return super().fold(policy=whole)  # pyright: ignore[reportAttributeAccessIssue] - a mix-in for BaseHeader
+
+
+for _name in ("from", "to"):
+    _HEADERS.map_to_type(_name, cast(Any, _AddressHeader))
 for _name in ("in-reply-to", "references"):
     _HEADERS.map_to_type(_name, cast(Any, MessageIDHeader))
 _POLICY = SMTP.clone(header_factory=_HEADERS)
@@ -56,7 +75,7 @@ def compose(email: Email, account: Account, *, sender: str, now: datetime) -> Em
     message["From"] = _address(account.name, sender)
     message["To"] = address_of(email)
     # The same for all of a ticket's letters: Gmail threads by it, too.
-    message["Subject"] = words["subject"]
+    message["Subject"] = _in_header(words["subject"])
     message["Date"] = now
     message["Message-ID"] = message_id(email.id, sender)
     # No letter has this id; what has the same parent is one conversation.
@@ -158,11 +177,21 @@ def _indented(text: str) -> str:
     return "\n".join(f"    {line}".rstrip() for line in _lines(text))
 
 
+def _in_header(line: str) -> str:
+    """Make a line fit to be in a header: no encoded word (RFC 2047) may stand in it.
+
+    EmailMessage decodes what it is given before it writes it, so that `=?utf-8?q?=0D=0A?=` would begin a new header.
+    """
+    return line.replace("=?", "= ?")
+
+
 def _address(name: str, spec: str) -> Address:
+    if "=?" in spec or len(spec) > MAX_ADDRESS_LENGTH:
+        raise NotAnAddress("not an address")
     local, _, domain = spec.rpartition("@")
     try:
         address = Address(
-            display_name=one_line(name, MAX_NAME_LENGTH),
+            display_name=_in_header(one_line(name, MAX_NAME_LENGTH)),
             addr_spec=f"{local}@{domain.encode('idna').decode()}",
         )
     except (ValueError, IndexError, HeaderParseError):

@@ -1,4 +1,4 @@
-"""`python -m services.portal run | migrate | dead-letters … | revoke-link`."""
+"""`python -m services.portal run | migrate | dead-letters … | quarantine … | revoke-link`."""
 
 from pathlib import Path
 
@@ -6,11 +6,13 @@ import click
 
 from services.portal import queries
 from services.portal.app import create_app, create_service
+from services.portal.replies import restore_reply
 from services.portal.settings import Settings
-from services.portal.tables import Table
+from services.portal.tables import Quarantined, Table
 from shared.chassis.command_line import command_line
 from shared.chassis.lifecycle import Service
 from shared.chassis.program import Program
+from shared.public_pages.quarantine_commands import quarantine_commands
 
 program = Program(
     name="portal",
@@ -21,6 +23,7 @@ program = Program(
     versions=Path(__file__).parent / "migrations",
 )
 main = command_line(program)
+main.add_command(quarantine_commands(program, Quarantined, restore_reply))
 
 
 @main.command("revoke-link")

@@ -9,12 +9,15 @@ from services.portal.handlers import events
 from services.portal.link import TicketLinks
 from services.portal.routes import ROUTES
 from services.portal.settings import Settings
-from services.portal.tables import Account, SpentChallenge
+from services.portal.tables import Account, Quarantined, RateLimitBucket, SpentChallenge
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
 from shared.public_pages.branding import brand_routes
 from shared.public_pages.captcha import Gate
+from shared.public_pages.pace import Pace
 from shared.public_pages.pages import public_app
+from shared.public_pages.quarantine import Quarantine
+from shared.public_pages.rate_limits import RateLimiter
 
 FOLDER = Path(__file__).parent
 
@@ -22,7 +25,9 @@ FOLDER = Path(__file__).parent
 def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
     """Make what hears and says."""
     key = settings.secret_key.get_secret_value()
-    gate = Gate(key, SpentChallenge)
+    limiter = RateLimiter(key, RateLimitBucket, settings.trusted_proxies)
+    gate = Gate(key, SpentChallenge, limiter)
+    quarantine = Quarantine(Quarantined)
     return Service(
         name="portal",
         settings=settings,
@@ -30,8 +35,11 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
         provided={
             "links": TicketLinks(key, base_url=settings.public_url, lifetime=timedelta(days=settings.link_days)),
             "gate": gate,
+            "limiter": limiter,
+            "pace": Pace(key),
+            "quarantine": quarantine,
         },
-        forgets=[gate.forget_expired],
+        forgets=[gate.forget_expired, limiter.forget_full, quarantine.forget_old],
         clock=clock,
     )
 

@@ -1,86 +1,123 @@
 """The ticket page. Looking changes nothing, since mail scanners open every link; only a POST does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from litestar import HttpMethod, Request, Response, get, post, route
+from litestar import HttpMethod, Request, Response, Router, get, post, route
 from litestar.datastructures import State
-from litestar.di import NamedDependency
-from litestar.exceptions import NotFoundException
+from litestar.di import NamedDependency, Provide
+from litestar.exceptions import NotFoundException, TooManyRequestsException
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.portal import queries
+from services.portal.replies import take_reply
 from services.portal.tables import Account
 from services.portal.ticket import MAX_REPLY_LENGTH, Ticket, reopened_by_last_reply
-from shared.chassis.outbox import emit
 from shared.public_pages import honeypot
 from shared.public_pages.captcha import CaptchaRefused
 from shared.public_pages.forms import fields_of, plain_text
 from shared.public_pages.language import Language
-from shared.public_pages.pages import Problem, page
+from shared.public_pages.pages import Problem, page, too_many
+from shared.public_pages.quarantine import Reason
+from shared.public_pages.rate_limits import CHALLENGES, SENDING, UNKNOWN_LINKS, TooMany, tell_programs
 from shared.public_pages.reader import language_of_page
+
+
+async def ticket_behind(token: FromPath[str], request: Request, state: State) -> Ticket:
+    """Find what a link opens. Raises NotFoundException, and TooManyRequestsException for who tries one after the other.
+
+    In a session of its own, so that no connection is held while requests are counted.
+    """
+    async with state.sessions() as session:
+        ticket = await session.scalar(queries.ticket_behind(token, state.clock()))
+    if ticket is None:
+        await state.limiter.take(UNKNOWN_LINKS, request)
+        raise NotFoundException
+    return ticket
 
 
 @route("/t/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
 async def show_ticket(
-    token: FromPath[str], request: Request, state: State, session: NamedDependency[AsyncSession]
+    ticket: NamedDependency[Ticket], request: Request, state: State, session: NamedDependency[AsyncSession]
 ) -> Template:
     """Show the ticket, its conversation and, unless it is closed, the reply form. `?sent` adds a word of success."""
-    ticket = await _ticket(token, state, session)
     return await _page(request, ticket, state, session, sent="sent" in request.query_params)
 
 
 @post("/t/{token:str}")
 async def receive_reply(
-    token: FromPath[str], request: Request, state: State, session: NamedDependency[AsyncSession]
+    token: FromPath[str],
+    ticket: NamedDependency[Ticket],
+    request: Request,
+    state: State,
+    session: NamedDependency[AsyncSession],
 ) -> Response | Template:
     """Take the reply once; whatever stands in the way is told and nothing that was typed is lost."""
     form = await fields_of(request)  # before the lock: a slow sender must not hold up the ticket
-    ticket = await _ticket(token, state, session, locked=True)
-    now = state.clock()
-    if honeypot.is_caught(form):
-        return _success(token)
     typed = plain_text(form.get("body", ""))
+    try:
+        await state.limiter.take(SENDING, request, link=token, tenant=ticket.account_id)
+    except TooMany as refused:
+        return await _page(request, ticket, state, session, form, status=429, typed=typed, refused=refused)
+    ticket = await _locked(token, state, session)
+    now = state.clock()
+    language = await _language(request, ticket, session)
+    problems = _problems(typed, language)
+    if honeypot.is_caught(form):
+        if ticket.takes_replies and not problems:
+            await _put_aside("honeypot", ticket, typed, state, session)
+        return _success(token)
     if not ticket.takes_replies:
         # Who sends a form again since no answer came must not read that it was not sent.
         if await state.gate.has_admitted(form, _purpose(ticket), typed, session, now):
             return _success(token)
-        return await _page(request, ticket, state, session, status=409, typed=typed)
-    language = await _language(request, ticket, session)
-    problems = _problems(typed, language)
+        return await _page(request, ticket, state, session, form, status=409, typed=typed)
     if not problems:
         try:
             first_time = await state.gate.admit(form, _purpose(ticket), typed, session, now)
         except CaptchaRefused as refused:
             problems = [Problem("captcha", refused.explained(language))]
         else:
-            if first_time:
-                messages, events = ticket.take_reply(typed, now)
-                session.add_all(messages)
-                for event in events:
-                    emit(session, event)
+            if first_time and state.pace.is_too_fast(form, _purpose(ticket), now):
+                await _put_aside("too_fast", ticket, typed, state, session)
+            elif first_time:
+                take_reply(ticket, typed, session, now)
             return _success(token)
-    return await _page(request, ticket, state, session, status=422, typed=typed, problems=problems)
+    return await _page(request, ticket, state, session, form, status=422, typed=typed, problems=problems)
 
 
-@get("/t/{token:str}/challenge")
-async def make_challenge(token: FromPath[str], state: State, session: NamedDependency[AsyncSession]) -> dict[str, Any]:
+@get("/t/{token:str}/challenge", exception_handlers={TooManyRequestsException: tell_programs})
+async def make_challenge(
+    token: FromPath[str], ticket: NamedDependency[Ticket], request: Request, state: State
+) -> dict[str, Any]:
     """Give the browser's widget a fresh challenge for this ticket."""
-    ticket = await _ticket(token, state, session)
+    await state.limiter.take(CHALLENGES, request, link=token, tenant=ticket.account_id)
     return state.gate.proof_of_work.challenge(_purpose(ticket), state.clock())
 
 
-ROUTES = (show_ticket, receive_reply, make_challenge)
+ROUTES = (
+    Router(
+        "/",
+        route_handlers=[show_ticket, receive_reply, make_challenge],
+        dependencies={"ticket": Provide(ticket_behind)},
+    ),
+)
 
 
-async def _ticket(token: str, state: State, session: AsyncSession, *, locked: bool = False) -> Ticket:
-    query = queries.ticket_behind(token, state.clock())
-    ticket = await session.scalar(query.with_for_update(of=Ticket) if locked else query)
+async def _locked(token: str, state: State, session: AsyncSession) -> Ticket:
+    ticket = await session.scalar(queries.ticket_behind(token, state.clock()).with_for_update(of=Ticket))
     if ticket is None:
         raise NotFoundException
     return ticket
+
+
+async def _put_aside(reason: Reason, ticket: Ticket, typed: str, state: State, session: AsyncSession) -> None:
+    await state.quarantine.keep(
+        reason, {"body": typed}, session, state.clock(), account_id=ticket.account_id, about=ticket.ticket_id
+    )
 
 
 def _problems(typed: str, language: Language) -> list[Problem]:
@@ -99,18 +136,24 @@ async def _page(
     ticket: Ticket,
     state: State,
     session: AsyncSession,
+    form: Mapping[str, str] = MappingProxyType({}),
     *,
     status: int = 200,
     sent: bool = False,
     typed: str = "",
     problems: Sequence[Problem] = (),
+    refused: TooMany | None = None,
 ) -> Template:
     account = await session.get_one(Account, ticket.account_id)
+    language = await _language(request, ticket, session)
+    if refused:
+        problems = [too_many(language)]
     messages = (await session.scalars(queries.conversation_of(ticket))).all()
     return page(
         "ticket",
-        await _language(request, ticket, session),
+        language,
         status=status,
+        headers=refused.headers if refused else None,
         action=f"/t/{request.path_params['token']}",
         brand=account.brand,
         zone=account.zone,
@@ -123,6 +166,7 @@ async def _page(
         problems=problems,
         wrong_fields={problem.field for problem in problems},
         code_challenge=state.gate.code_to_read.challenge(_purpose(ticket), state.clock()),
+        shown=state.pace.stamp(form, _purpose(ticket), state.clock()),
     )
 
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from shared.chassis.settings import PublicUrl, SecretKey
 from shared.chassis.settings import Settings as ChassisSettings
+from shared.public_pages.client_address import TrustedProxies
 
 
 class Settings(ChassisSettings):
@@ -17,4 +18,5 @@ class Settings(ChassisSettings):
     port: int = 8001
     public_url: PublicUrl
     secret_key: SecretKey
+    trusted_proxies: TrustedProxies = ()
     link_days: Annotated[int, Field(ge=1, le=3650)] = 90

@@ -1,23 +1,25 @@
-"""`python -m services.surveys run | migrate | dead-letters …`."""
+"""`python -m services.surveys run | migrate | dead-letters … | quarantine …`."""
 
 from pathlib import Path
 
 from services.surveys.app import create_app, create_service
+from services.surveys.ratings import restore_rating
 from services.surveys.settings import Settings
-from services.surveys.tables import Table
+from services.surveys.tables import Quarantined, Table
 from shared.chassis.command_line import command_line
 from shared.chassis.program import Program
+from shared.public_pages.quarantine_commands import quarantine_commands
 
-main = command_line(
-    Program(
-        name="surveys",
-        settings=Settings,
-        create_service=create_service,
-        create_app=create_app,
-        metadata=Table.metadata,
-        versions=Path(__file__).parent / "migrations",
-    )
+program = Program(
+    name="surveys",
+    settings=Settings,
+    create_service=create_service,
+    create_app=create_app,
+    metadata=Table.metadata,
+    versions=Path(__file__).parent / "migrations",
 )
+main = command_line(program)
+main.add_command(quarantine_commands(program, Quarantined, restore_rating))
 
 if __name__ == "__main__":
     main()

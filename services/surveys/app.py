@@ -8,13 +8,16 @@ from services.surveys.deadlines import expire_overdue_surveys
 from services.surveys.handlers import events
 from services.surveys.routes import ROUTES
 from services.surveys.settings import Settings
-from services.surveys.tables import Account, SpentChallenge
+from services.surveys.tables import Account, Quarantined, RateLimitBucket, SpentChallenge
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
 from shared.public_pages.access_links import AccessLinks
 from shared.public_pages.branding import brand_routes
 from shared.public_pages.captcha import Gate
+from shared.public_pages.pace import Pace
 from shared.public_pages.pages import public_app
+from shared.public_pages.quarantine import Quarantine
+from shared.public_pages.rate_limits import RateLimiter
 
 FOLDER = Path(__file__).parent
 
@@ -22,7 +25,9 @@ FOLDER = Path(__file__).parent
 def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
     """Make what hears, says and works in the background."""
     key = settings.secret_key.get_secret_value()
-    gate = Gate(key, SpentChallenge)
+    limiter = RateLimiter(key, RateLimitBucket, settings.trusted_proxies)
+    gate = Gate(key, SpentChallenge, limiter)
+    quarantine = Quarantine(Quarantined)
     return Service(
         name="surveys",
         settings=settings,
@@ -30,9 +35,12 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
         provided={
             "links": AccessLinks(key, purpose="survey", base_url=settings.public_url, path="s"),
             "gate": gate,
+            "limiter": limiter,
+            "pace": Pace(key),
+            "quarantine": quarantine,
         },
         chores=[expire_overdue_surveys],
-        forgets=[gate.forget_expired],
+        forgets=[gate.forget_expired, limiter.forget_full, quarantine.forget_old],
         clock=clock,
     )
 

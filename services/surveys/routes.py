@@ -1,12 +1,13 @@
 """The survey page. Looking changes nothing, since mail scanners open every link; only a POST saves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from litestar import HttpMethod, Request, Response, get, post, route
+from litestar import HttpMethod, Request, Response, Router, get, post, route
 from litestar.datastructures import State
-from litestar.di import NamedDependency
-from litestar.exceptions import NotFoundException
+from litestar.di import NamedDependency, Provide
+from litestar.exceptions import NotFoundException, TooManyRequestsException
 from litestar.params import FromPath
 from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,16 +22,30 @@ from shared.public_pages.captcha import CaptchaRefused
 from shared.public_pages.forms import fields_of, plain_text
 from shared.public_pages.labels import star_labels
 from shared.public_pages.language import Language
-from shared.public_pages.pages import Problem, page
+from shared.public_pages.pages import Problem, page, too_many
+from shared.public_pages.quarantine import Reason
+from shared.public_pages.rate_limits import CHALLENGES, SENDING, UNKNOWN_LINKS, TooMany, tell_programs
 from shared.public_pages.reader import language_of_page
+
+
+async def survey_behind(token: FromPath[str], request: Request, state: State) -> Survey:
+    """Find what a link opens. Raises NotFoundException, and TooManyRequestsException for who tries one after the other.
+
+    In a session of its own, so that no connection is held while requests are counted.
+    """
+    async with state.sessions() as session:
+        survey = await session.scalar(queries.survey_behind(token))
+    if survey is None:
+        await state.limiter.take(UNKNOWN_LINKS, request)
+        raise NotFoundException
+    return survey
 
 
 @route("/s/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
 async def show_survey(
-    token: FromPath[str], request: Request, state: State, session: NamedDependency[AsyncSession]
+    survey: NamedDependency[Survey], request: Request, state: State, session: NamedDependency[AsyncSession]
 ) -> Template:
     """Show the question, or what became of it. `?score=` of an emailed star chooses that star, no more."""
-    survey = await _survey(token, session)
     account = await session.get_one(Account, survey.account_id)
     if survey.state_at(state.clock()) == "pending":
         chosen = request.query_params.get("score", "")
@@ -50,57 +65,90 @@ async def show_survey(
 
 @post("/s/{token:str}")
 async def receive_rating(
-    token: FromPath[str], request: Request, state: State, session: NamedDependency[AsyncSession]
+    token: FromPath[str],
+    survey: NamedDependency[Survey],
+    request: Request,
+    state: State,
+    session: NamedDependency[AsyncSession],
 ) -> Response | Template:
     """Save the rating once; whatever stands in the way is told and nothing that was typed is lost."""
     form = await fields_of(request)  # before the lock, which a slow sender would hold
-    survey = await _survey(token, session, locked=True)
-    now = state.clock()
-    if honeypot.is_caught(form):
-        return _see_other(f"/s/{token}/thanks")
     typed = {"score": form.get("score", ""), "comment": plain_text(form.get("comment", ""))}
-    if typed == {"score": str(survey.score), "comment": survey.comment}:
-        return _see_other(f"/s/{token}/thanks")  # the same answer again, as by a double click
-    if survey.state_at(now) != "pending":
-        return _see_other(f"/s/{token}")
+    thanks = _see_other(f"/s/{token}/thanks")
+    try:
+        await state.limiter.take(SENDING, request, link=token, tenant=survey.account_id)
+    except TooMany as refused:
+        account = await session.get_one(Account, survey.account_id)
+        return _form(request, survey, account, state, form, typed=typed, refused=refused)
+    survey = await _locked(token, session)
+    now = state.clock()
     account = await session.get_one(Account, survey.account_id)
     language = _language(request, survey, account)
     problems = _problems(typed, language)
+    is_open = survey.state_at(now) == "pending"
+    if honeypot.is_caught(form):
+        if is_open and not problems:
+            await _put_aside("honeypot", survey, typed, state, session)
+        return thanks
+    if typed == {"score": str(survey.score), "comment": survey.comment}:
+        return thanks  # the same answer again, as by a double click
+    if not is_open:
+        return _see_other(f"/s/{token}")
     if not problems:
+        content = f"{typed['score']} {typed['comment']}"
         try:
-            await state.gate.admit(form, _purpose(survey), f"{typed['score']} {typed['comment']}", session, now)
+            first_time = await state.gate.admit(form, _purpose(survey), content, session, now)
         except CaptchaRefused as refused:
             problems = [Problem("captcha", refused.explained(language))]
-    if problems:
-        return _form(request, survey, account, state, typed=typed, problems=problems)
-    emit(session, survey.answer(int(typed["score"]), typed["comment"], now))
-    return _see_other(f"/s/{token}/thanks")
+        else:
+            if first_time and state.pace.is_too_fast(form, _purpose(survey), now):
+                await _put_aside("too_fast", survey, typed, state, session)
+            elif first_time:
+                emit(session, survey.answer(int(typed["score"]), typed["comment"], now))
+            return thanks
+    return _form(request, survey, account, state, form, typed=typed, problems=problems)
 
 
 @get("/s/{token:str}/thanks")
-async def show_thanks(token: FromPath[str], request: Request, session: NamedDependency[AsyncSession]) -> Template:
+async def show_thanks(
+    token: FromPath[str], survey: NamedDependency[Survey], request: Request, session: NamedDependency[AsyncSession]
+) -> Template:
     """Thank whoever sent the form."""
-    survey = await _survey(token, session)
     account = await session.get_one(Account, survey.account_id)
     return page("thanks", _language(request, survey, account), brand=account.brand, token=token)
 
 
-@get("/s/{token:str}/challenge")
-async def make_challenge(token: FromPath[str], state: State, session: NamedDependency[AsyncSession]) -> dict[str, Any]:
+@get("/s/{token:str}/challenge", exception_handlers={TooManyRequestsException: tell_programs})
+async def make_challenge(
+    token: FromPath[str], survey: NamedDependency[Survey], request: Request, state: State
+) -> dict[str, Any]:
     """Give the browser's widget a fresh challenge for this survey."""
-    survey = await _survey(token, session)
+    await state.limiter.take(CHALLENGES, request, link=token, tenant=survey.account_id)
     return state.gate.proof_of_work.challenge(_purpose(survey), state.clock())
 
 
-ROUTES = (show_survey, receive_rating, show_thanks, make_challenge)
+ROUTES = (
+    Router(
+        "/",
+        route_handlers=[show_survey, receive_rating, show_thanks, make_challenge],
+        dependencies={"survey": Provide(survey_behind)},
+    ),
+)
 
 
-async def _survey(token: str, session: AsyncSession, *, locked: bool = False) -> Survey:
-    query = queries.survey_behind(token)
-    survey = await session.scalar(query.with_for_update() if locked else query)
+async def _locked(token: str, session: AsyncSession) -> Survey:
+    survey = await session.scalar(queries.survey_behind(token).with_for_update())
     if survey is None:
         raise NotFoundException
     return survey
+
+
+async def _put_aside(
+    reason: Reason, survey: Survey, typed: dict[str, str], state: State, session: AsyncSession
+) -> None:
+    await state.quarantine.keep(
+        reason, typed, session, state.clock(), account_id=survey.account_id, about=str(survey.survey_id)
+    )
 
 
 def _problems(typed: dict[str, str], language: Language) -> list[Problem]:
@@ -122,15 +170,20 @@ def _form(
     survey: Survey,
     account: Account,
     state: State,
+    form: Mapping[str, str] = MappingProxyType({}),
     *,
     typed: dict[str, str],
     problems: Sequence[Problem] = (),
+    refused: TooMany | None = None,
 ) -> Template:
     language = _language(request, survey, account)
+    if refused:
+        problems = [too_many(language)]
     return page(
         "survey",
         language,
-        status=422 if problems else 200,
+        status=429 if refused else 422 if problems else 200,
+        headers=refused.headers if refused else None,
         action=f"/s/{request.path_params['token']}",
         facts=survey.facts,
         expires_at=survey.expires_at,
@@ -142,6 +195,7 @@ def _form(
         problems=problems,
         wrong_fields={problem.field for problem in problems},
         code_challenge=state.gate.code_to_read.challenge(_purpose(survey), state.clock()),
+        shown=state.pace.stamp(form, _purpose(survey), state.clock()),
     )
 
 

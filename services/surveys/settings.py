@@ -2,6 +2,7 @@
 
 from shared.chassis.settings import PublicUrl, SecretKey
 from shared.chassis.settings import Settings as ChassisSettings
+from shared.public_pages.client_address import TrustedProxies
 
 
 class Settings(ChassisSettings):
@@ -10,3 +11,4 @@ class Settings(ChassisSettings):
     port: int = 8002
     public_url: PublicUrl
     secret_key: SecretKey
+    trusted_proxies: TrustedProxies = ()

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from shared.chassis.database import Timestamp
 from shared.chassis.dead_letters import Awaits
 from shared.contracts import AccountUpdated
+from shared.public_pages.logos import MEDIA_TYPE, kept_logo
 
 A = TypeVar("A", bound="BrandedAccount")
 
@@ -34,7 +35,7 @@ class BrandedAccount:
     time_zone: Mapped[str] = mapped_column(Text)
     logo_digest: Mapped[str | None] = mapped_column(Text, index=True)
     logo_media_type: Mapped[str | None] = mapped_column(Text)
-    logo: Mapped[bytes | None] = mapped_column(deferred=True)  # up to 64 KiB; most look-ups want the rest
+    logo: Mapped[bytes | None] = mapped_column(deferred=True)  # most look-ups want the rest
     updated_at: Mapped[Timestamp]
 
     @property
@@ -88,15 +89,15 @@ async def keep_account(
     table: type[A], updated: AccountUpdated, session: AsyncSession, now: datetime, **own: Any
 ) -> None:
     """Store what is newest of an account; `own` are the service's own columns."""
-    logo = updated.logo
+    logo = await kept_logo(updated)
     columns = {
         "version": updated.version,
         "name": updated.name,
         "colour": updated.colour.lower(),
         "time_zone": updated.time_zone,
-        "logo_digest": hashlib.sha256(logo.data).hexdigest() if logo else None,
-        "logo_media_type": logo.media_type if logo else None,
-        "logo": logo.data if logo else None,
+        "logo_digest": hashlib.sha256(logo).hexdigest() if logo else None,
+        "logo_media_type": MEDIA_TYPE if logo else None,
+        "logo": logo,
         "updated_at": now,
         **own,
     }

@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol
 import altcha
 from captcha.audio import AudioCaptcha
 from captcha.image import ImageCaptcha
-from litestar import Response, get
+from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from sqlalchemy import Text, delete, select
@@ -28,6 +28,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.chassis.database import Timestamp
 from shared.public_pages.language import Language
+from shared.public_pages.rate_limits import CODES, RateLimiter
 
 LIFETIME = timedelta(hours=2)
 """How long a challenge can be answered: longer than people take to write."""
@@ -174,11 +175,12 @@ class CodeToRead:
 class Gate:
     """Lets a form through when one of its captchas is solved, once for each challenge."""
 
-    def __init__(self, key: str, table: type[SpentChallengeColumns]) -> None:
+    def __init__(self, key: str, table: type[SpentChallengeColumns], limiter: RateLimiter) -> None:
         self.proof_of_work = ProofOfWork(key)
         self.code_to_read = CodeToRead(key)
         self._kinds: tuple[Captcha, ...] = (self.proof_of_work, self.code_to_read)
         self._table = table
+        self._limiter = limiter
         self._makers = asyncio.Semaphore(MAKERS)
 
     async def admit(
@@ -240,21 +242,22 @@ class Gate:
         """Serve images and recordings of codes. Asking for one changes nothing and spends nothing."""
 
         @get("/captcha/{challenge:str}/image.png")
-        async def show_code(challenge: FromPath[str]) -> Response[bytes]:
+        async def show_code(challenge: FromPath[str], request: Request) -> Response[bytes]:
             """Draw the digits."""
-            return Response(await self._made(_draw, challenge), media_type="image/png")
+            return Response(await self._made(_draw, challenge, request), media_type="image/png")
 
         @get("/captcha/{challenge:str}/audio.wav")
-        async def say_code(challenge: FromPath[str]) -> Response[bytes]:
+        async def say_code(challenge: FromPath[str], request: Request) -> Response[bytes]:
             """Speak the digits, in English."""
-            return Response(await self._made(_say, challenge), media_type="audio/wav")
+            return Response(await self._made(_say, challenge, request), media_type="audio/wav")
 
         return [show_code, say_code]
 
-    async def _made(self, make: Callable[[str], bytes], challenge: str) -> bytes:
+    async def _made(self, make: Callable[[str], bytes], challenge: str, request: Request) -> bytes:
         """Draw or say the code of a challenge of ours, a few at a time: a recording costs a fifth of a second."""
         if not self.code_to_read.is_ours(challenge):
             raise NotFoundException
+        await self._limiter.take(CODES, request, link=challenge)
         async with self._makers:
             return await asyncio.to_thread(make, self.code_to_read.code(challenge))
 

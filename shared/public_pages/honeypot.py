@@ -1,4 +1,4 @@
-"""A field that people do not see and robots fill. Who fills it gets the usual thanks, and nothing is stored."""
+"""A field that people do not see and robots fill. Who fills it gets the usual thanks, and is quarantined."""
 
 from collections.abc import Mapping
 

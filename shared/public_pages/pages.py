@@ -31,6 +31,7 @@ from shared.chassis.requests import measured
 from shared.public_pages.branding import NEUTRAL
 from shared.public_pages.labels import priority_label, status_label
 from shared.public_pages.language import ENGLISH, Language, teach
+from shared.public_pages.rate_limits import TooMany
 from shared.public_pages.reader import language_of_page
 
 HERE = Path(__file__).parent
@@ -62,14 +63,16 @@ HEADERS = {
 log = structlog.get_logger()
 
 
-def page(name: str, language: Language, *, status: int = 200, **context: Any) -> Template:
+def page(
+    name: str, language: Language, *, status: int = 200, headers: dict[str, str] | None = None, **context: Any
+) -> Template:
     """Answer with a template, in a language."""
     return Template(
         template_name=f"{name}.html",
         context={**context, "language": language},
         status_code=status,
         media_type=MediaType.HTML,
-        headers=_spoken(language),
+        headers={**_spoken(language), **(headers or {})},
     )
 
 
@@ -83,6 +86,13 @@ class Problem:
 
     field: str
     text: str
+
+
+def too_many(language: Language) -> Problem:
+    """Say above a form that it came too often. The header says to programs how long to wait."""
+    return Problem(
+        "main", language.gettext("That was a lot in a short time. Please wait a minute, then send it again.")
+    )
 
 
 def public_app(service: Service, routes: Sequence[Any], *, folder: Path, **own: Any) -> Litestar:
@@ -221,29 +231,40 @@ def explain(request: Request, failure: Exception) -> Response:
         ),
         status_code=status,
         media_type=MediaType.HTML,
-        headers={**_spoken(language), **({"Retry-After": "30"} if status == 503 else {})},
+        headers={**_spoken(language), **_wait(status, failure)},
     )
+
+
+def _wait(status: int, failure: Exception) -> dict[str, str]:
+    if status == 503:
+        return {"Retry-After": "30"}
+    return failure.headers or {} if isinstance(failure, TooMany) else {}
 
 
 def _explanation(status: int, language: Language) -> tuple[str, str]:
     gettext = language.gettext
-    match status:
-        case 404:
-            return gettext("This link does not open anything"), gettext(
+    explanations = {
+        400: (gettext("That did not arrive in one piece"), gettext("Please go back and try again.")),
+        404: (
+            gettext("This link does not open anything"),
+            gettext(
                 "It may be mistyped, cut off by a mail program, or too old."
                 " The newest email we sent you has a link that works."
-            )
-        case 405:
-            return gettext("That is not possible here"), gettext("Please go back and try again.")
-        case 413:
-            return gettext("That is too much at once"), gettext("Please go back and shorten your text.")
-        case 503:
-            return gettext("We will be right back"), gettext(
-                "A part of our system is not answering. Nothing is lost; please try again in a minute."
-            )
-        case _ if status < 500:
-            return gettext("That did not arrive in one piece"), gettext("Please go back and try again.")
-        case _:
-            return gettext("Something went wrong on our side"), gettext(
-                "Please try again. If it happens again, answer the email you got from us."
-            )
+            ),
+        ),
+        405: (gettext("That is not possible here"), gettext("Please go back and try again.")),
+        413: (gettext("That is too much at once"), gettext("Please go back and shorten your text.")),
+        429: (
+            gettext("That was a lot in a short time"),
+            gettext("Nothing is lost. Please wait a minute, then try again."),
+        ),
+        500: (
+            gettext("Something went wrong on our side"),
+            gettext("Please try again. If it happens again, answer the email you got from us."),
+        ),
+        503: (
+            gettext("We will be right back"),
+            gettext("A part of our system is not answering. Nothing is lost; please try again in a minute."),
+        ),
+    }
+    return explanations.get(status) or explanations[400 if status < 500 else 500]

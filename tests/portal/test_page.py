@@ -6,6 +6,7 @@ import pytest
 
 from services.portal.ticket import Message
 from shared.contracts import Logo
+from tests.attacks.pictures import a_picture
 from tests.builders import (
     BEN,
     NOON,
@@ -18,7 +19,7 @@ from tests.builders import (
     a_ticket_updated,
     an_account,
 )
-from tests.portal.conftest import everything_stored, link_of, mailed, reply
+from tests.portal.conftest import link_of, mailed, reply
 from tests.stage import Stage
 
 
@@ -48,13 +49,14 @@ async def test_the_accounts_logo_is_shown_and_its_initial_where_it_has_none(port
     path = await mailed(portal)
     assert '<span class="logo initial" aria-hidden="true">A</span>' in await shown(portal, path)
 
-    await portal.hears(an_account(version=2, logo=Logo(media_type="image/png", data=b"\x89PNG...")))
+    await portal.hears(an_account(version=2, logo=Logo(media_type="image/png", data=a_picture())))
 
     page = await shown(portal, path)
     address = re.search(r'<img class="logo" src="([^"]+)"', page)
     assert address
     logo = await portal.client.get(address[1])
-    assert (logo.content, logo.headers["content-type"]) == (b"\x89PNG...", "image/png")
+    assert logo.headers["content-type"] == "image/png"
+    assert logo.content.startswith(b"\x89PNG")
     assert "https://" not in re.sub(r"<article.*</article>", "", page, flags=re.DOTALL)
 
 
@@ -189,45 +191,3 @@ async def test_what_people_wrote_is_shown_as_text(portal: Stage, text: str) -> N
         assert not [tag for tag in tags if re.search(r"""["'\s]on\w+\s*=""", tag)]
         assert not [tag for tag in tags if re.search(r"""(href|src|action)=["']?(javascript|data):""", tag)]
         assert "<script>" not in html
-
-
-async def test_looking_changes_nothing(portal: Stage) -> None:
-    """Mail scanners open every link, with GET and with HEAD, again and again."""
-    path = await mailed(portal, status="resolved")
-    before = await everything_stored(portal)
-
-    for _ in range(20):
-        assert (await portal.client.get(path)).status_code == 200
-        assert (await portal.client.get(f"{path}?sent=yes")).status_code == 200
-        assert (await portal.client.head(path)).status_code == 200
-        assert (await portal.client.get(f"{path}/challenge")).status_code == 200
-
-    assert await everything_stored(portal) == before
-
-
-async def test_every_response_keeps_the_link_to_itself(portal: Stage) -> None:
-    """The address holds the token: no referrer, no cache, no index, no frame; on error pages, too."""
-    path = await mailed(portal)
-
-    for answer in (
-        await portal.client.get(path),
-        await portal.client.head(path),
-        await portal.client.get(f"{path}/challenge"),
-        await portal.client.get("/t/unknown"),
-        await portal.client.delete(path),
-        await portal.client.post(path, data={"body": ""}),
-        await reply(portal, path),
-    ):
-        assert answer.headers["referrer-policy"] == "no-referrer"
-        assert answer.headers["cache-control"] == "no-store"
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert "noindex" in answer.headers["x-robots-tag"]
-        assert "default-src 'none'" in answer.headers["content-security-policy"]
-        assert "unsafe" not in answer.headers["content-security-policy"]
-
-
-async def test_pages_hold_nothing_their_policy_would_refuse(portal: Stage) -> None:
-    """No inline script, style or handler."""
-    page = await shown(portal, await mailed(portal))
-
-    assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=", page)

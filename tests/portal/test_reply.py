@@ -236,32 +236,6 @@ async def test_a_captcha_runs_out_after_two_hours(portal: Stage) -> None:
         assert "kept text" in refused.text
 
 
-async def test_a_filled_honeypot_gets_the_usual_success_and_stores_nothing(portal: Stage) -> None:
-    """Robots are not told that they were recognised."""
-    path = await mailed(portal, status="resolved")
-
-    caught = await reply(portal, path, website="http://spam.example")
-    page = await portal.client.get(caught.headers["location"])
-
-    assert (caught.status_code, caught.headers["location"]) == (303, f"{path}?sent=yes#sent")
-    assert "Your reply was sent." in page.text
-    assert (await portal.row(Ticket)).status == "resolved"
-    assert await portal.count(SpentChallenge) == 0
-    assert await nothing_happened(portal)
-
-
-async def test_fifty_parallel_posts_store_one_reply(portal: Stage) -> None:
-    """However often a button is pressed, one reply is stored and told, and everybody sees the success."""
-    path = await mailed(portal, status="resolved")
-    solved = await solved_widget(portal.client, f"{path}/challenge")
-
-    answers = await asyncio.gather(*(portal.client.post(path, data={"body": "once", **solved}) for _ in range(50)))
-
-    assert {(answer.status_code, answer.headers["location"]) for answer in answers} == {(303, f"{path}?sent=yes#sent")}
-    assert [type(event) for event in await portal.said()] == [ReplyReceived, TicketReopened]
-    assert await portal.count(Message) == 3
-
-
 async def test_different_replies_at_the_same_moment_reopen_once(portal: Stage) -> None:
     """Each is stored; the ticket goes from resolved to open one time."""
     path = await mailed(portal, status="resolved")
