@@ -106,6 +106,7 @@ class System(Product):
             **super().environment(name),
             "LEVERS": str(self.levers(name).path),
             "SMTP_TIMEOUT_SECONDS": str(SMTP_TIMEOUT_SECONDS),
+            "TRUSTED_PROXIES": "127.0.0.0/8",  # so that visitors can come from different addresses
         }
 
     def levers(self, name: str) -> Levers:
