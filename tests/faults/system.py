@@ -155,6 +155,10 @@ class System(Product):
     async def remove_replica(self, name: str) -> float:
         """Send no more visitors, stop in order, and tell how many seconds that took."""
         self.rotation[service_of(name)].remove(name)
+        return await self.take_down(name)
+
+    async def take_down(self, name: str) -> float:
+        """Stop a replica in order, also one that visitors are still sent to, and tell how many seconds that took."""
         self._wanted.discard(name)
         begun = time.monotonic()
         await asyncio.to_thread(self.stop, name)
