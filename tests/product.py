@@ -178,7 +178,7 @@ class HelpDesk:
     """Publishes events and hears what comes back, with a plain Kafka client."""
 
     def __init__(self, kafka: str, **options: Any) -> None:
-        self._kafka = kafka
+        self.kafka = kafka
         self._producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", **options)
 
     async def start(self) -> None:

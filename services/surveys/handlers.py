@@ -59,7 +59,7 @@ async def invite_requester(
     if await session.scalar(queries.survey_of(*resolution)) or await session.get(SkippedSurvey, resolution):
         return
     if reason := _objection(resolved, account, now):
-        await _skip(resolved, reason, session, now)
+        _skip(resolved, reason, session, now)
         return
     survey = Survey.open(resolved, account, links, now)
     session.add(survey)
@@ -107,24 +107,18 @@ def _objection(resolved: TicketResolved, account: Account, now: datetime) -> str
     return None
 
 
-async def _skip(resolved: TicketResolved, reason, session: AsyncSession, now: datetime) -> None:
-    first = await session.scalar(
-        insert(SkippedSurvey)
-        .values(
+def _skip(resolved: TicketResolved, reason, session: AsyncSession, now: datetime) -> None:
+    ticket = resolved.ticket
+    session.add(
+        SkippedSurvey(
             account_id=resolved.account_id,
-            ticket_id=resolved.ticket.ticket_id,
-            resolved_version=resolved.ticket.version,
+            ticket_id=ticket.ticket_id,
+            resolved_version=ticket.version,
             reason=reason,
             skipped_at=now,
         )
-        .on_conflict_do_nothing()
-        .returning(SkippedSurvey.reason)
     )
-    if first:
-        emit(
-            session,
-            SurveySkipped(account_id=resolved.account_id, ticket=resolved.ticket, reason=reason, skipped_at=now),
-        )
+    emit(session, SurveySkipped(account_id=resolved.account_id, ticket=ticket, reason=reason, skipped_at=now))
 
 
 async def _undo_resolutions(

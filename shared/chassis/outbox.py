@@ -143,7 +143,8 @@ class Relay:
                 published.append(id_)
                 self._refused.pop(topic, None)
                 telemetry.EVENTS_PUBLISHED.labels(topic).inc()
-        await connection.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(published)))
+        if published:
+            await connection.execute(delete(OutboxMessage).where(OutboxMessage.id.in_(published)))
         if failures:
             raise failures[0]
         return len(rows)

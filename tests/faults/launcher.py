@@ -93,17 +93,17 @@ def crash_between_outbox_and_kafka(levers: Levers) -> None:
     """Points `after send` (the broker has the events, their rows are still there) and `after delete`."""
     from sqlalchemy import Engine, event
 
-    def deletes_from_outbox(statement: str) -> bool:
-        return statement.startswith("DELETE FROM outbox")
+    def deletes_from_outbox(statement: str, parameters: Any) -> bool:
+        return statement.startswith("DELETE FROM outbox") and bool(parameters)
 
     @event.listens_for(Engine, "before_cursor_execute")
-    def before(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if deletes_from_outbox(statement):
+    def before(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if deletes_from_outbox(statement, parameters):
             levers.passes("after send")
 
     @event.listens_for(Engine, "after_cursor_execute")
-    def after(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if deletes_from_outbox(statement):
+    def after(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if deletes_from_outbox(statement, parameters):
             levers.passes("after delete")
 
 

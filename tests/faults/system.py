@@ -106,6 +106,7 @@ class System(Product):
             **super().environment(name),
             "LEVERS": str(self.levers(name).path),
             "SMTP_TIMEOUT_SECONDS": str(SMTP_TIMEOUT_SECONDS),
+            "TRUSTED_PROXIES": "127.0.0.0/8",  # so that visitors can come from different addresses
         }
 
     def levers(self, name: str) -> Levers:
@@ -154,6 +155,10 @@ class System(Product):
     async def remove_replica(self, name: str) -> float:
         """Send no more visitors, stop in order, and tell how many seconds that took."""
         self.rotation[service_of(name)].remove(name)
+        return await self.take_down(name)
+
+    async def take_down(self, name: str) -> float:
+        """Stop a replica in order, also one that visitors are still sent to, and tell how many seconds that took."""
         self._wanted.discard(name)
         begun = time.monotonic()
         await asyncio.to_thread(self.stop, name)

@@ -25,7 +25,7 @@ async def crash(scene: Scene) -> None:
             scene.system.levers(name).crash_at(point, scene.rng.randint(1, 6))
         await scene.did("crash points are set", **places)
         for name, point in places.items():
-            reached = await scene.until(lambda name=name: scene.system.levers(name).reached, 15)
+            reached = await scene.until(lambda name=name: scene.system.levers(name).reached, scene.pace.patience)
             scene.demand(reached or point == "before commit", "O9", f"{name} never came to the point {point!r}")
             if not reached:
                 scene.system.levers(name).release()

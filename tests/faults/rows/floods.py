@@ -1,6 +1,7 @@
 """F15 and F17: everything again, from the beginning, and very much at once."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -90,13 +91,14 @@ async def forget_offsets(scene: Scene) -> None:
 
 async def _while_stopped(scene: Scene, work: Callable[[AdminClient], None]) -> None:
     system = scene.system
-    for name in SERVICES:
-        system.rotation[name].append(name)  # as if there were another one: the last replica's place is kept
-    await asyncio.gather(*(system.remove_replica(name) for name in SERVICES))
-    await asyncio.to_thread(work, AdminClient({"bootstrap.servers": system.kafka}))
-    for name in SERVICES:
-        system.launch(name)
-    await asyncio.gather(*map(system.is_live, SERVICES))
+    with contextlib.ExitStack() as absences:
+        for name in SERVICES:
+            absences.enter_context(system.absent(name, "process"))
+        await asyncio.gather(*map(system.take_down, SERVICES))
+        await asyncio.to_thread(work, AdminClient({"bootstrap.servers": system.kafka}))
+        for name in SERVICES:
+            system.launch(name)
+        await asyncio.gather(*map(system.is_live, SERVICES))
 
 
 async def _rest(scene: Scene) -> None:
@@ -128,8 +130,7 @@ async def backlog(scene: Scene) -> None:
     await scene.workload.stop()
     system = scene.system
     with system.absent("reports", "process"):
-        system.rotation["reports"].append("reports")
-        await system.remove_replica("reports")
+        await system.take_down("reports")
         async with system.admin("surveys") as surveys:
             begun = time.monotonic()
             await surveys.execute(_BACKLOG, BACKLOG_ACCOUNT, count, timeout=120)

@@ -124,8 +124,9 @@ async def _mend_replay_and_purge(scene: Scene, _: Evidence) -> None:
         there = await reports.fetchval("SELECT count(*) FROM ratings WHERE ticket_id = $1", BROKEN)
     scene.demand(left == before - 1, "O7", f"{left} letters of {before} are left after the replay ({code}): {told}")
     scene.demand(there == 1, "O7", f"the replayed event had {there} effects")
-    for service in ("portal", "reports"):
-        await scene.system.operate(service, "dead-letters", "purge", "--all", "--yes")
+    readers = ("portal", "reports")
+    await asyncio.gather(*(scene.system.operate(name, "dead-letters", "purge", "--all", "--yes") for name in readers))
+    for service in readers:
         async with scene.system.admin(service) as database:
             left = await database.fetchval("SELECT count(*) FROM dead_letters")
         scene.demand(left == 0, "O7", f"{left} letters of {service} are left after the purge")
