@@ -37,7 +37,10 @@ async def help_desk(kafka: str) -> AsyncIterator[HelpDesk]:
 
 @pytest_asyncio.fixture
 async def broker(tmp_path_factory: pytest.TempPathFactory, kafka: str) -> AsyncIterator[NativeKafka]:
-    """A broker without history, which may be killed. `kafka` is asked for so that CI fails, not skips, where there can be none."""
+    """A broker without history, which may be killed.
+
+    `kafka` is asked for so that CI fails, not skips, where there can be none.
+    """
     own = NativeKafka(tmp_path_factory.mktemp("outage"))
     own.start()
     await provision(own.bootstrap_servers)
