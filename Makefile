@@ -35,7 +35,7 @@ sandbox-reset: $(VENV)/.sandbox-ready ## Delete the sandbox's data
 test: $(VENV)/.test-ready ## Run all tests on real Kafka, PostgreSQL and Chromium
 	@$(BIN)/python -m deploy.assets
 	@$(BIN)/python -m deploy.browser
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(or $(ARGS),-n logical --maxprocesses 4 --dist loadfile)
 
 faults: $(VENV)/.test-ready ## Break everything once, under load, and check every promise; ARGS="--seed 1f00 --only F5"
 	@exec $(BIN)/python -m tests.faults $(ARGS)

@@ -58,6 +58,7 @@ OURS = {
     "x-auto-response-suppress",
     "mime-version",
     "content-type",
+    "content-language",
     "list-unsubscribe",
     "list-unsubscribe-post",
 }

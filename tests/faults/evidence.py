@@ -176,7 +176,8 @@ async def fingerprint(system: System) -> dict[str, str]:
         async with system.admin(service) as database:
             names = await database.fetch(
                 "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-                " AND tablename NOT IN ('alembic_version', 'inbox', 'outbox', 'api_keys') ORDER BY 1"
+                " AND tablename NOT IN ('alembic_version', 'inbox', 'outbox', 'api_keys', 'rate_limit_buckets')"
+                " ORDER BY 1"
             )
             digests = [
                 await database.fetchval(

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from deploy.kafka.native import NativeKafka
+from deploy.kafka.topics import provision
 from deploy.postgres.embedded import PostgresServer
 from tests.product import HelpDesk, Product
 
@@ -31,3 +33,18 @@ async def help_desk(kafka: str) -> AsyncIterator[HelpDesk]:
         yield desk
     finally:
         await desk.stop()
+
+
+@pytest_asyncio.fixture
+async def broker(tmp_path_factory: pytest.TempPathFactory, kafka: str) -> AsyncIterator[NativeKafka]:
+    """A broker without history, which may be killed.
+
+    `kafka` is asked for so that CI fails, not skips, where there can be none.
+    """
+    own = NativeKafka(tmp_path_factory.mktemp("outage"))
+    own.start()
+    await provision(own.bootstrap_servers)
+    try:
+        yield own
+    finally:
+        own.stop()

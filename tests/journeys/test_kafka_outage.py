@@ -1,27 +1,11 @@
 """Kafka goes away: requesters notice nothing, and everything is told when it is back."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
 from deploy.kafka.native import NativeKafka
-from deploy.kafka.topics import provision
 from deploy.postgres.embedded import PostgresServer
 from tests.journeys.case import Case, reply
 from tests.product import HelpDesk, Product, link_in
-
-
-@pytest_asyncio.fixture
-async def broker(tmp_path_factory: pytest.TempPathFactory, kafka: str) -> AsyncIterator[NativeKafka]:
-    """A broker that may be killed. `kafka` is asked for so that CI fails, not skips, where there can be none."""
-    broker = NativeKafka(tmp_path_factory.mktemp("outage"))
-    broker.start()
-    await provision(broker.bootstrap_servers)
-    try:
-        yield broker
-    finally:
-        broker.stop()
 
 
 async def test_pages_serve_and_take_replies_while_kafka_is_down_and_services_catch_up(

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from deploy.kafka.native import NativeKafka
 from deploy.postgres.embedded import PostgresServer
 from tests.journeys.case import Case, rate, reply
 from tests.product import HelpDesk, Product, link_in, until
@@ -15,14 +16,14 @@ from tests.traces import Collector, Seen, a_collector
 async def traced(
     tmp_path_factory: pytest.TempPathFactory,
     postgres_server: PostgresServer,
-    kafka: str,
+    broker: NativeKafka,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[tuple[Product, Collector]]:
     """All four services, with a collector to tell."""
     with a_collector() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.address)
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-        product = Product(tmp_path_factory.mktemp("traced"), postgres_server, kafka)
+        product = Product(tmp_path_factory.mktemp("traced"), postgres_server, broker.bootstrap_servers)
         await product.start()
         try:
             yield product, collector
@@ -34,11 +35,14 @@ async def test_a_trace_goes_from_the_post_to_the_email(traced: tuple[Product, Co
     """Through outbox, Kafka, another service and its queue; no token, address or text is in any of it."""
     product, collector = traced
     case = Case()
+    help_desk = HelpDesk(product.kafka)
+    await help_desk.start()
     await help_desk.publishes(case.account(), case.created(), case.answered(2, "pending"))
     link = link_in(await product.email(case.requester.email, "A new pole is on its way."), "t")
     await reply(product, link, "It broke again, on the glacier!")
     await product.email(case.assignee.email, "on the glacier")
     await help_desk.publishes(case.resolved(4))
+    await help_desk.stop()
     survey = link_in(await product.email(case.requester.email, "/s/"), "s")
     await rate(product, survey, 1, "Cold night on the glacier")
 
