@@ -85,6 +85,7 @@ class Play(RuleBasedStateMachine):
         """Do it all side by side."""
 
         async def side_by_side() -> list[T]:
+            await self.stage.forget_visits()  # how often somebody comes is another story: tests/attacks
             return await asyncio.gather(*work)
 
         return self.run(side_by_side())
@@ -97,7 +98,8 @@ class Play(RuleBasedStateMachine):
 
     def get(self, path: str) -> httpx.Response:
         """Open a page."""
-        return self.run(self.stage.client.get(path))
+        (answer,) = self.at_once(self.stage.client.get(path))
+        return answer
 
     def tells(self, event: Event, *, at_once: bool) -> Telling:
         """Publish an event. It is heard at once, or later, or never."""

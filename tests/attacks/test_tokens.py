@@ -10,7 +10,6 @@ from sqlalchemy import text, update
 
 from services.portal.__main__ import main
 from services.portal.link import AccessLink
-from services.portal.tables import RateLimitBucket
 from services.surveys.survey import Survey
 from shared.public_pages.access_links import AccessLinks, digest
 from tests.attacks.conftest import invited
@@ -103,7 +102,7 @@ async def test_links_that_open_nothing_cannot_be_told_apart(stages: dict[str, St
 
     answers = []
     for path in (*dead, *(ROOTS[service] + spelling for spelling in spellings(alive))):
-        await fill_again(stage)
+        await stage.forget_visits()
         answers += [
             await stage.client.get(path),
             await stage.client.post(path, data={"body": "Hello", "score": "5"}),
@@ -157,7 +156,7 @@ async def test_dead_links_take_as_long_as_unknown_ones(stages: dict[str, Stage])
     seconds: dict[str, list[float]] = {name: [] for name in dead}
 
     for _ in range(25):
-        await fill_again(portal)
+        await portal.forget_visits()
         for name, path in dead.items():
             begun = time.perf_counter()
             assert (await portal.client.get(path)).status_code == 404
@@ -244,9 +243,3 @@ async def test_a_reopened_tickets_survey_link_opens_no_form(surveys: Stage) -> N
 def test_operators_are_not_shown_tokens() -> None:
     """Secrets on a screen: no command of the portal takes or prints one."""
     assert "token" not in CliRunner().invoke(main, ["--help"]).output.lower()
-
-
-async def fill_again(stage: Stage) -> None:
-    """As if time had passed, for who counts."""
-    async with stage.service.sessions.begin() as session:
-        await session.execute(RateLimitBucket.__table__.delete())
