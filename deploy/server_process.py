@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import TypedDict
 
 
+_given: set[int] = set()
+
+
 class ServerProcess:
     """A running server; everything it prints is appended to `log`.
 
@@ -130,12 +133,15 @@ def identity(user: str | None) -> Identity:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on at the moment.
+    """Return a TCP port of 127.0.0.1 that nobody listens on at the moment, and each only once.
 
     It is below the ports that systems give to clients: a server can come back to it after a stop.
     """
     while True:
         port = secrets.choice(range(20_000, 32_000))
+        if port in _given:  # its server may be about to start, or to come back
+            continue
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            _given.add(port)
             return port
