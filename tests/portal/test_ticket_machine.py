@@ -44,11 +44,12 @@ from tests.portal.conftest import KEY, URL, everything_stored
 from tests.stage import Stage
 
 LINK_LIFETIME = timedelta(days=90)
-PAUSES = (timedelta(minutes=5), timedelta(minutes=5), timedelta(hours=3), timedelta(days=8), timedelta(days=83))
+WRITING = timedelta(minutes=2)
+PAUSES = (timedelta(minutes=5), timedelta(minutes=5), timedelta(hours=3), timedelta(days=5), timedelta(days=50))
 NOTE = "She is right, we broke it."
 
 texts = st.sampled_from(["It broke again.", "Thank you!"])
-statuses = st.sampled_from(["open", "pending", "resolved", "closed"])
+statuses = st.sampled_from(["open", "pending", "resolved"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,17 +189,19 @@ class TicketPlay(Play):
 
     @rule(
         target=told,
-        act=st.sampled_from(["updates", "resolves", "resolves by a rule", "answers", "notes", "hears by email"]),
+        act=st.sampled_from(
+            ["updates", "closes", "resolves", "resolves by a rule", "answers", "notes", "hears by email"]
+        ),
         status=statuses,
         at_once=st.sampled_from([True, True, False]),
     )
     def the_help_desk_acts(self, act: str, status: str, at_once: bool) -> Telling:
         version = next(self.versions)
-        status = "resolved" if "resolves" in act else status
+        status = {"closes": "closed", "resolves": "resolved", "resolves by a rule": "resolved"}.get(act, status)
         ticket = a_ticket(version=version, status=status, subject=f"Subject {version}")
         written = {"reply_id": f"m-{version}", "body": f"Message {version}"}
         match act:
-            case "updates":
+            case "updates" | "closes":
                 event = a_ticket_updated(ticket=ticket)
             case "answers":
                 event = a_reply_sent(ticket=ticket, sent_at=self.now, **written)
@@ -221,20 +224,28 @@ class TicketPlay(Play):
         self.stage.clock.now += passing
 
     @precondition(lambda self: self.expected.links)
-    @rule(target=told, back=st.sampled_from([0, 0, 1, None]), text=texts, the_same=st.booleans())
+    @rule(
+        target=told,
+        back=st.sampled_from([0, 0, 1, None]),
+        text=texts,
+        the_same=st.booleans(),
+        comes_back_at_once=st.booleans(),
+    )
     def the_requester_opens_the_page_and_sends(
-        self, back: int | None, text: str, the_same: bool
+        self, back: int | None, text: str, the_same: bool, comes_back_at_once: bool
     ) -> MultipleResults[Telling]:
-        """Send a form twice at the same moment, that of this page or an older one. What was said may come back."""
+        """Send a form twice at the same moment, that of this page or an older one. What is said of it comes back."""
         generation = len(self.expected.links)
         page = self._look(generation)
         if "<form" in page:
             self.forms.append(Form(self._path(generation), generation, read_code(page, KEY), self.now))
         if back is None or back >= len(self.forms):
             return multiple()
+        self.stage.clock.now += WRITING
         form, newest = self.forms[-1 - back], self.forms[-1]
         text = self.expected.spent.get(form, text) if the_same else text
-        return multiple(*(self.tells(said, at_once=False) for said in self._send(text, form, form, newest)))
+        received = self._send(text, form, form, newest)
+        return multiple(*(self.tells(event, at_once=comes_back_at_once) for event in received))
 
     def _send(self, text: str, *forms: Form) -> list[contracts.ReplyReceived]:
         post = self.stage.client.post

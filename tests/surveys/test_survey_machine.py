@@ -25,7 +25,15 @@ from services.surveys.survey import Survey
 from services.surveys.tables import SkippedSurvey
 from shared import contracts
 from shared.public_pages.captcha import LIFETIME
-from tests.builders import RITA, a_ticket, a_ticket_reopened, a_ticket_resolved, a_ticket_updated, an_account
+from tests.builders import (
+    RITA,
+    a_notification_failed,
+    a_ticket,
+    a_ticket_reopened,
+    a_ticket_resolved,
+    a_ticket_updated,
+    an_account,
+)
 from tests.captcha import read_code
 from tests.machine import REPEATS, Play, Telling, in_seconds, telling
 from tests.stage import Stage
@@ -52,8 +60,15 @@ class Asked:
     expired_reason: str | None = None
 
     def state_at(self, now: datetime) -> str:
-        """The state a visitor sees."""
-        return "expired" if self.state == "pending" and now >= self.expires_at else self.state
+        """The state a visitor sees: who has the link although it did not arrive may answer."""
+        if self.is_unanswered:
+            return "expired" if now >= self.expires_at else "pending"
+        return self.state
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether an answer or a reopening still changes it."""
+        return self.state == "pending" or self.expired_reason == "undeliverable"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +91,8 @@ class Expected:
     surveys: dict[Resolution, Asked] = field(default_factory=dict)
     skipped: dict[Resolution, str] = field(default_factory=dict)
     said: Counter[tuple[str, Resolution]] = field(default_factory=Counter)
+    named: dict[str, Resolution] = field(default_factory=dict)
+    """What each survey is about, by its id."""
 
     def hears(self, event: Any, now: datetime) -> None:
         """An event arrives, for the first time or not."""
@@ -94,6 +111,10 @@ class Expected:
                 self._ask(event, now)
             case contracts.TicketReopened():
                 self._undo(event.ticket.ticket_id, event.ticket.version)
+            case contracts.NotificationFailed():
+                about = self.named.get(event.subject_id)
+                if event.kind == "survey_invited" and about and self.surveys[about].state == "pending":
+                    self.expire(about, "undeliverable")
             case contracts.TicketUpdated():
                 if event.ticket.status in ACTIVE:
                     self._undo(event.ticket.ticket_id, event.ticket.version - 1)
@@ -125,7 +146,7 @@ class Expected:
     def _undo(self, ticket_id: str, through: int) -> None:
         self.undone_through[ticket_id] = max(self.undone_through[ticket_id], through)
         for (asked_ticket, version), survey in self.surveys.items():
-            if (asked_ticket, survey.state) == (ticket_id, "pending") and version <= self.undone_through[ticket_id]:
+            if asked_ticket == ticket_id and version <= self.undone_through[ticket_id] and survey.is_unanswered:
                 self.expire((asked_ticket, version), "reopened")
 
     def expire(self, about: Resolution, reason: str) -> None:
@@ -137,6 +158,7 @@ class Expected:
     def submit(self, about: Resolution, answer: tuple[int, str]) -> None:
         """A survey is answered."""
         self.surveys[about].state = "submitted"
+        self.surveys[about].expired_reason = None
         self.surveys[about].answer = answer
         self.said["survey.submitted", about] += 1
 
@@ -197,6 +219,15 @@ class SurveyPlay(Play):
             event = a_ticket_updated(ticket=a_ticket(ticket_id=ticket_id, version=version, status=status))
         return self.tells(event, at_once=at_once)
 
+    @precondition(lambda self: self.expected.named)
+    @rule(target=told, kind=st.sampled_from(["survey_invited", "survey_invited", "reply_published"]))
+    def an_email_does_not_arrive(self, kind: str) -> Telling:
+        survey_id, (ticket_id, _) = max(self.expected.named.items(), key=lambda named: named[1][1])
+        event = a_notification_failed(
+            ticket_id=ticket_id, kind=kind, subject_id=survey_id, notification_id=f"n-{survey_id}", failed_at=self.now
+        )
+        return self.tells(event, at_once=True)
+
     @rule(target=told, enabled=st.booleans(), days=st.sampled_from([3, 14]), at_once=st.booleans())
     def the_account_changes_its_policy(self, enabled: bool, days: int, at_once: bool) -> Telling:
         policy = contracts.SurveyPolicy(enabled=enabled, expires_after_days=days)
@@ -226,7 +257,7 @@ class SurveyPlay(Play):
         self, back: int | None, answer: tuple[int, str], meanwhile: Telling | None
     ) -> None:
         """Answer twice at the same moment, on the page just opened or one before, while something may be heard."""
-        about = max(self.paths)
+        about = max(self.paths, key=lambda about: about[1])
         page = self._look(about)
         if "<form" in page:
             self.forms.append(Form(about, self.paths[about], read_code(page, KEY), self.now))
@@ -234,6 +265,7 @@ class SurveyPlay(Play):
             self._answer(self.forms[-1 - back], answer, meanwhile)
 
     def _answer(self, form: Form, answer: tuple[int, str], meanwhile: Telling | None) -> None:
+        self.stage.clock.now += timedelta(minutes=2)
         takes = self.expected.takes(form, self.now)
         expected = self.expected.reply_to(form, answer, self.now)
         posts = [self._post(form, answer), self._post(form, answer)]
@@ -278,6 +310,8 @@ class SurveyPlay(Play):
             facts = event.survey if hasattr(event, "survey") else event.ticket
             about = (facts.ticket_id, facts.resolved_version if hasattr(event, "survey") else facts.version)
             self.said[event.topic, about] += 1
+            if isinstance(event, contracts.SurveyCreated):
+                self.expected.named[event.survey.survey_id] = about
             if isinstance(event, contracts.SurveyInvited):
                 self.paths[about] = event.link.removeprefix(URL)
         assert self.said == self.expected.said
