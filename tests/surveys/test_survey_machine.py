@@ -17,7 +17,6 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from services.surveys.deadlines import expire_some
@@ -35,7 +34,7 @@ from tests.builders import (
     an_account,
 )
 from tests.captcha import read_code
-from tests.machine import REPEATS, Play, Telling, in_seconds, telling
+from tests.machine import REPEATS, Play, Telling, play, telling
 from tests.stage import Stage
 
 KEY = "k" * 32
@@ -265,7 +264,6 @@ class SurveyPlay(Play):
             self._answer(self.forms[-1 - back], answer, meanwhile)
 
     def _answer(self, form: Form, answer: tuple[int, str], meanwhile: Telling | None) -> None:
-        self.stage.clock.now += timedelta(minutes=2)
         takes = self.expected.takes(form, self.now)
         expected = self.expected.reply_to(form, answer, self.now)
         posts = [self._post(form, answer), self._post(form, answer)]
@@ -347,4 +345,4 @@ def test_a_resolution_is_asked_about_once_whatever_happens(
     surveys_stage: Stage, loop: asyncio.AbstractEventLoop
 ) -> None:
     """Resolved, reopened, updated, expired, answered, in any order and at the same moment; time passes."""
-    run_state_machine_as_test(lambda: SurveyPlay(surveys_stage, loop), settings=in_seconds)
+    play(lambda: SurveyPlay(surveys_stage, loop))
