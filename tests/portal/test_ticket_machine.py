@@ -195,15 +195,13 @@ class TicketPlay(Play):
         if known:
             self.hear(telling(an_account()))
         created = self.tells(a_ticket_created(), at_once=False)
-        return multiple(created, self.the_help_desk_acts("answers", status, at_once=known))
+        return multiple(created, self._act("answers", status, at_once=known))
 
-    @rule(
-        target=told,
-        act=st.sampled_from(ACTS),
-        status=statuses,
-        at_once=st.sampled_from([True, True, False]),
-    )
-    def the_help_desk_acts(self, act: str, status: str, at_once: bool) -> Telling:
+    @rule(target=told, acts=st.lists(st.tuples(st.sampled_from(ACTS), statuses, st.booleans()), min_size=1, max_size=3))
+    def the_help_desk_acts(self, acts: list[tuple[str, str, bool]]) -> MultipleResults[Telling]:
+        return multiple(*(self._act(act, status, at_once=at_once) for act, status, at_once in acts))
+
+    def _act(self, act: str, status: str, *, at_once: bool) -> Telling:
         version = next(self.versions)
         status = {"closes": "closed", "resolves": "resolved", "resolves by a rule": "resolved"}.get(act, status)
         ticket = a_ticket(version=version, status=status, subject=f"Subject {version}")

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
+    MultipleResults,
     initialize,
     invariant,
+    multiple,
     precondition,
     rule,
 )
@@ -46,6 +48,7 @@ EMAILS = ("survey_invited", "reply_published")
 RARER = ("nobody is asked", "three days to answer", "a fortnight to answer", *EMAILS)
 ACTIVE = ("open", "pending")
 PAUSES = (timedelta(minutes=5), timedelta(hours=3), timedelta(days=2), timedelta(days=15))
+tickets = st.sampled_from(["T-1", "T-1", "T-2"])
 answers = st.tuples(st.integers(1, 5), st.sampled_from(["", "Quick and kind."]))
 
 Resolution = tuple[str, int]
@@ -198,15 +201,13 @@ class SurveyPlay(Play):
     def a_ticket_was_resolved(self, known: bool) -> Telling:
         if known:
             self.hear(telling(an_account()))
-        return self.the_help_desk_acts("resolves", "T-1", at_once=known)
+        return self._act("resolves", "T-1", at_once=known)
 
-    @rule(
-        target=told,
-        act=st.sampled_from(ACTS),
-        ticket_id=st.sampled_from(["T-1", "T-1", "T-2"]),
-        at_once=st.booleans(),
-    )
-    def the_help_desk_acts(self, act: str, ticket_id: str, at_once: bool) -> Telling:
+    @rule(target=told, acts=st.lists(st.tuples(st.sampled_from(ACTS), tickets, st.booleans()), min_size=1, max_size=3))
+    def the_help_desk_acts(self, acts: list[tuple[str, str, bool]]) -> MultipleResults[Telling]:
+        return multiple(*(self._act(act, ticket_id, at_once=at_once) for act, ticket_id, at_once in acts))
+
+    def _act(self, act: str, ticket_id: str, *, at_once: bool) -> Telling:
         version = next(self.versions)
         if act == "reopens" and ticket_id in self.resolved:
             ticket = dataclasses.replace(self.resolved[ticket_id], status="open")
