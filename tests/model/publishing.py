@@ -9,7 +9,7 @@ What a step is in the code:
 - commits, rolls back: the session ends, and with it the lock.
 - reads: `Relay.lead` takes the advisory lock unless it has it; `_publish_oldest` selects `_OLDEST`.
 - sends: `producer.send` with the broker's acknowledgement; an idempotent producer repeats until the broker has it once.
-- is refused: a send that ends in an error for good. The round goes on without the row.
+- is refused: the broker takes neither the row nor what is behind it on its key. The round goes on with other keys.
 - deletes: the DELETE of what was acknowledged. If something was refused, `lead` ends, and with it connection and lock.
 - is killed: the process ends, and with it connection and lock.
 - loses its connection: the other relay may take the lock. This one learns of it when it deletes, and has sent by then.

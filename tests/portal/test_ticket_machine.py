@@ -18,7 +18,6 @@ from hypothesis.stateful import (
     multiple,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from services.portal import queries
@@ -39,16 +38,28 @@ from tests.builders import (
     an_account,
 )
 from tests.captcha import read_code
-from tests.machine import REPEATS, Play, Telling, in_seconds, telling
+from tests.machine import REPEATS, Play, Telling, play, telling
 from tests.portal.conftest import KEY, URL, everything_stored
 from tests.stage import Stage
 
 LINK_LIFETIME = timedelta(days=90)
-PAUSES = (timedelta(minutes=5), timedelta(minutes=5), timedelta(hours=3), timedelta(days=8), timedelta(days=83))
+PAUSES = (timedelta(minutes=5), timedelta(minutes=5), timedelta(hours=3), timedelta(days=5), timedelta(days=50))
+ACTS = (
+    "updates",
+    "closes",
+    "closes",
+    "resolves",
+    "resolves by a rule",
+    "answers",
+    "answers",
+    "notes",
+    "hears by email",
+)
+RARE = ("the account is told", "the link is revoked", "the link is revoked", "a robot fills every field")
 NOTE = "She is right, we broke it."
 
 texts = st.sampled_from(["It broke again.", "Thank you!"])
-statuses = st.sampled_from(["open", "pending", "resolved", "closed"])
+statuses = st.sampled_from(["open", "pending", "resolved"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,21 +195,19 @@ class TicketPlay(Play):
         if known:
             self.hear(telling(an_account()))
         created = self.tells(a_ticket_created(), at_once=False)
-        return multiple(created, self.the_help_desk_acts("answers", status, at_once=known))
+        return multiple(created, self._act("answers", status, at_once=known))
 
-    @rule(
-        target=told,
-        act=st.sampled_from(["updates", "resolves", "resolves by a rule", "answers", "notes", "hears by email"]),
-        status=statuses,
-        at_once=st.sampled_from([True, True, False]),
-    )
-    def the_help_desk_acts(self, act: str, status: str, at_once: bool) -> Telling:
+    @rule(target=told, acts=st.lists(st.tuples(st.sampled_from(ACTS), statuses, st.booleans()), min_size=1, max_size=3))
+    def the_help_desk_acts(self, acts: list[tuple[str, str, bool]]) -> MultipleResults[Telling]:
+        return multiple(*(self._act(act, status, at_once=at_once) for act, status, at_once in acts))
+
+    def _act(self, act: str, status: str, *, at_once: bool) -> Telling:
         version = next(self.versions)
-        status = "resolved" if "resolves" in act else status
+        status = {"closes": "closed", "resolves": "resolved", "resolves by a rule": "resolved"}.get(act, status)
         ticket = a_ticket(version=version, status=status, subject=f"Subject {version}")
         written = {"reply_id": f"m-{version}", "body": f"Message {version}"}
         match act:
-            case "updates":
+            case "updates" | "closes":
                 event = a_ticket_updated(ticket=ticket)
             case "answers":
                 event = a_reply_sent(ticket=ticket, sent_at=self.now, **written)
@@ -216,25 +225,30 @@ class TicketPlay(Play):
     def some_are_heard_at_the_same_moment(self, tellings: list[Telling], how: str) -> None:
         self.hear(*(telling.repeated(how) for telling in tellings))
 
-    @rule(passing=st.sampled_from(PAUSES))
-    def time_passes(self, passing: timedelta) -> None:
-        self.stage.clock.now += passing
-
     @precondition(lambda self: self.expected.links)
-    @rule(target=told, back=st.sampled_from([0, 0, 1, None]), text=texts, the_same=st.booleans())
-    def the_requester_opens_the_page_and_sends(
-        self, back: int | None, text: str, the_same: bool
+    @rule(target=told, sends=st.booleans(), text=texts, comes_back_at_once=st.booleans())
+    def the_requester_opens_the_page(
+        self, sends: bool, text: str, comes_back_at_once: bool
     ) -> MultipleResults[Telling]:
-        """Send a form twice at the same moment, that of this page or an older one. What was said may come back."""
+        """Open the page and send its form, or leave it open. What is said of a reply comes back."""
         generation = len(self.expected.links)
         page = self._look(generation)
-        if "<form" in page:
-            self.forms.append(Form(self._path(generation), generation, read_code(page, KEY), self.now))
-        if back is None or back >= len(self.forms):
+        if "<form" not in page:
             return multiple()
-        form, newest = self.forms[-1 - back], self.forms[-1]
+        form = Form(self._path(generation), generation, read_code(page, KEY), self.now)
+        self.forms.append(form)
+        received = self._send(text, form) if sends else []
+        return multiple(*(self.tells(event, at_once=comes_back_at_once) for event in received))
+
+    @precondition(lambda self: self.forms)
+    @rule(target=told, back=st.sampled_from([1, 1, 2, 3]), text=texts, the_same=st.booleans())
+    def the_requester_sends_forms_of_pages_left_open(
+        self, back: int, text: str, the_same: bool
+    ) -> MultipleResults[Telling]:
+        """Send one form twice and the newest, all at the same moment, with another text or the same as before."""
+        form, newest = self.forms[-min(back, len(self.forms))], self.forms[-1]
         text = self.expected.spent.get(form, text) if the_same else text
-        return multiple(*(self.tells(said, at_once=False) for said in self._send(text, form, form, newest)))
+        return multiple(*(self.tells(event, at_once=False) for event in self._send(text, form, form, newest)))
 
     def _send(self, text: str, *forms: Form) -> list[contracts.ReplyReceived]:
         post = self.stage.client.post
@@ -263,9 +277,11 @@ class TicketPlay(Play):
             assert event.ticket == dataclasses.replace(self.expected.newest, status=self.expected.status)
         return received
 
-    @rule(what=st.sampled_from(["the account is told", "the link is revoked", "a robot fills every field"]))
-    def something_rare_happens(self, what: str) -> None:
-        if what == "the account is told":
+    @rule(passing=st.sampled_from([*PAUSES, None, None]), what=st.sampled_from(RARE))
+    def time_passes_or_something_rare_happens(self, passing: timedelta | None, what: str) -> None:
+        if passing:
+            self.stage.clock.now += passing
+        elif what == "the account is told":
             self.hear(telling(an_account()))
         elif what == "the link is revoked":
             self.run(self._revoke())
@@ -350,4 +366,4 @@ def test_a_requester_sees_their_ticket_as_it_is_whatever_happens(
     portal_stage: Stage, loop: asyncio.AbstractEventLoop
 ) -> None:
     """Events in any order, repeated, late; replies at any moment, sent twice; links revoked and outlived."""
-    run_state_machine_as_test(lambda: TicketPlay(portal_stage, loop), settings=in_seconds)
+    play(lambda: TicketPlay(portal_stage, loop))

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
+    MultipleResults,
     initialize,
     invariant,
+    multiple,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from services.surveys.deadlines import expire_some
@@ -25,17 +26,29 @@ from services.surveys.survey import Survey
 from services.surveys.tables import SkippedSurvey
 from shared import contracts
 from shared.public_pages.captcha import LIFETIME
-from tests.builders import RITA, a_ticket, a_ticket_reopened, a_ticket_resolved, a_ticket_updated, an_account
+from tests.builders import (
+    RITA,
+    a_notification_failed,
+    a_ticket,
+    a_ticket_reopened,
+    a_ticket_resolved,
+    a_ticket_updated,
+    an_account,
+)
 from tests.captcha import read_code
-from tests.machine import REPEATS, Play, Telling, in_seconds, telling
+from tests.machine import REPEATS, Play, Telling, play, telling
 from tests.stage import Stage
 
 KEY = "k" * 32
 URL = "https://surveys.example"
 NOWHERE = contracts.Requester(requester_id="rita", name="Rita")
 
+ACTS = ("resolves", "resolves", "resolves without an address", "reopens", "reopens", "open", "pending", "closed")
+EMAILS = ("survey_invited", "reply_published")
+RARER = ("nobody is asked", "three days to answer", "a fortnight to answer", *EMAILS)
 ACTIVE = ("open", "pending")
-PAUSES = (timedelta(minutes=5), timedelta(minutes=5), timedelta(hours=3), timedelta(days=2), timedelta(days=12))
+PAUSES = (timedelta(minutes=5), timedelta(hours=3), timedelta(days=2), timedelta(days=15))
+tickets = st.sampled_from(["T-1", "T-1", "T-2"])
 answers = st.tuples(st.integers(1, 5), st.sampled_from(["", "Quick and kind."]))
 
 Resolution = tuple[str, int]
@@ -52,8 +65,15 @@ class Asked:
     expired_reason: str | None = None
 
     def state_at(self, now: datetime) -> str:
-        """The state a visitor sees."""
-        return "expired" if self.state == "pending" and now >= self.expires_at else self.state
+        """The state a visitor sees: who has the link although it did not arrive may answer."""
+        if self.is_unanswered:
+            return "expired" if now >= self.expires_at else "pending"
+        return self.state
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether an answer or a reopening still changes it."""
+        return self.state == "pending" or self.expired_reason == "undeliverable"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +96,8 @@ class Expected:
     surveys: dict[Resolution, Asked] = field(default_factory=dict)
     skipped: dict[Resolution, str] = field(default_factory=dict)
     said: Counter[tuple[str, Resolution]] = field(default_factory=Counter)
+    named: dict[str, Resolution] = field(default_factory=dict)
+    """What each survey is about, by its id."""
 
     def hears(self, event: Any, now: datetime) -> None:
         """An event arrives, for the first time or not."""
@@ -94,6 +116,10 @@ class Expected:
                 self._ask(event, now)
             case contracts.TicketReopened():
                 self._undo(event.ticket.ticket_id, event.ticket.version)
+            case contracts.NotificationFailed():
+                about = self.named.get(event.subject_id)
+                if event.kind == "survey_invited" and about and self.surveys[about].state == "pending":
+                    self.expire(about, "undeliverable")
             case contracts.TicketUpdated():
                 if event.ticket.status in ACTIVE:
                     self._undo(event.ticket.ticket_id, event.ticket.version - 1)
@@ -125,7 +151,7 @@ class Expected:
     def _undo(self, ticket_id: str, through: int) -> None:
         self.undone_through[ticket_id] = max(self.undone_through[ticket_id], through)
         for (asked_ticket, version), survey in self.surveys.items():
-            if (asked_ticket, survey.state) == (ticket_id, "pending") and version <= self.undone_through[ticket_id]:
+            if asked_ticket == ticket_id and version <= self.undone_through[ticket_id] and survey.is_unanswered:
                 self.expire((asked_ticket, version), "reopened")
 
     def expire(self, about: Resolution, reason: str) -> None:
@@ -137,6 +163,7 @@ class Expected:
     def submit(self, about: Resolution, answer: tuple[int, str]) -> None:
         """A survey is answered."""
         self.surveys[about].state = "submitted"
+        self.surveys[about].expired_reason = None
         self.surveys[about].answer = answer
         self.said["survey.submitted", about] += 1
 
@@ -174,15 +201,13 @@ class SurveyPlay(Play):
     def a_ticket_was_resolved(self, known: bool) -> Telling:
         if known:
             self.hear(telling(an_account()))
-        return self.the_help_desk_acts("resolves", "T-1", at_once=known)
+        return self._act("resolves", "T-1", at_once=known)
 
-    @rule(
-        target=told,
-        act=st.sampled_from(["resolves", "resolves", "resolves without an address", "reopens", *ACTIVE, "closed"]),
-        ticket_id=st.sampled_from(["T-1", "T-1", "T-2"]),
-        at_once=st.sampled_from([True, True, False]),
-    )
-    def the_help_desk_acts(self, act: str, ticket_id: str, at_once: bool) -> Telling:
+    @rule(target=told, acts=st.lists(st.tuples(st.sampled_from(ACTS), tickets, st.booleans()), min_size=1, max_size=3))
+    def the_help_desk_acts(self, acts: list[tuple[str, str, bool]]) -> MultipleResults[Telling]:
+        return multiple(*(self._act(act, ticket_id, at_once=at_once) for act, ticket_id, at_once in acts))
+
+    def _act(self, act: str, ticket_id: str, *, at_once: bool) -> Telling:
         version = next(self.versions)
         if act == "reopens" and ticket_id in self.resolved:
             ticket = dataclasses.replace(self.resolved[ticket_id], status="open")
@@ -197,9 +222,16 @@ class SurveyPlay(Play):
             event = a_ticket_updated(ticket=a_ticket(ticket_id=ticket_id, version=version, status=status))
         return self.tells(event, at_once=at_once)
 
-    @rule(target=told, enabled=st.booleans(), days=st.sampled_from([3, 14]), at_once=st.booleans())
-    def the_account_changes_its_policy(self, enabled: bool, days: int, at_once: bool) -> Telling:
-        policy = contracts.SurveyPolicy(enabled=enabled, expires_after_days=days)
+    @rule(target=told, what=st.sampled_from(RARER), at_once=st.booleans())
+    def something_rarer_is_told(self, what: str, at_once: bool) -> Telling:
+        if what in EMAILS and self.expected.named:
+            survey_id, (ticket_id, _) = max(self.expected.named.items(), key=lambda named: named[1][1])
+            return self.tells(
+                a_notification_failed(ticket_id=ticket_id, subject_id=survey_id, kind=what, failed_at=self.now),
+                at_once=at_once,
+            )
+        days = 3 if what == "three days to answer" else 14
+        policy = contracts.SurveyPolicy(enabled=what != "nobody is asked", expires_after_days=days)
         return self.tells(an_account(version=next(self.versions) + 1, survey_policy=policy), at_once=at_once)
 
     @rule(tellings=st.lists(told, min_size=1, max_size=3), how=st.sampled_from(REPEATS))
@@ -226,7 +258,7 @@ class SurveyPlay(Play):
         self, back: int | None, answer: tuple[int, str], meanwhile: Telling | None
     ) -> None:
         """Answer twice at the same moment, on the page just opened or one before, while something may be heard."""
-        about = max(self.paths)
+        about = max(self.paths, key=lambda about: about[1])
         page = self._look(about)
         if "<form" in page:
             self.forms.append(Form(about, self.paths[about], read_code(page, KEY), self.now))
@@ -278,6 +310,8 @@ class SurveyPlay(Play):
             facts = event.survey if hasattr(event, "survey") else event.ticket
             about = (facts.ticket_id, facts.resolved_version if hasattr(event, "survey") else facts.version)
             self.said[event.topic, about] += 1
+            if isinstance(event, contracts.SurveyCreated):
+                self.expected.named[event.survey.survey_id] = about
             if isinstance(event, contracts.SurveyInvited):
                 self.paths[about] = event.link.removeprefix(URL)
         assert self.said == self.expected.said
@@ -313,4 +347,4 @@ def test_a_resolution_is_asked_about_once_whatever_happens(
     surveys_stage: Stage, loop: asyncio.AbstractEventLoop
 ) -> None:
     """Resolved, reopened, updated, expired, answered, in any order and at the same moment; time passes."""
-    run_state_machine_as_test(lambda: SurveyPlay(surveys_stage, loop), settings=in_seconds)
+    play(lambda: SurveyPlay(surveys_stage, loop))
