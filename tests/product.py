@@ -139,7 +139,12 @@ class Product:
                     return text
             return None
 
-        return await until(arrived)
+        try:
+            return await until(arrived)
+        except AssertionError as late:
+            for name in self.processes:
+                late.add_note(f"{name}, last lines:\n" + "\n".join(self.log(name).splitlines()[-15:]))
+            raise
 
     def emails_to(self, recipient: str) -> list[EmailMessage]:
         """Every email somebody got so far."""
@@ -224,8 +229,8 @@ class HelpDesk:
         return heard
 
 
-async def until(condition: Callable[[], Any], seconds: float = 25) -> Any:
-    """Wait until something is true and tell what it is."""
+async def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """Wait until something is true and tell what it is. How long is no promise: the machine may be busy with more."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while loop.time() < deadline:

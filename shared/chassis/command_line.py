@@ -17,6 +17,10 @@ from shared.chassis.status_command import status_command
 REQUEST_STOP_SECONDS = 4
 """How long requests in flight may take to end after a SIGTERM."""
 
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection is kept: longer than the 60 s of common proxies, so that it is they who hang up. Else
+now and then a request is sent into a connection that we are just closing, and is lost."""
+
 LAST_STOP_SECONDS = 19.0
 """After a SIGTERM the process is gone by then, whatever does not come to its end. Supervisors commonly wait 30 s."""
 
@@ -42,6 +46,7 @@ def command_line(program: Program) -> click.Group:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=REQUEST_STOP_SECONDS,
                 forwarded_allow_ips="",
             )

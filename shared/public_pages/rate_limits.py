@@ -17,7 +17,7 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import TooManyRequestsException
 from prometheus_client import Counter
-from sqlalchemy import delete, func
+from sqlalchemy import case, delete, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -140,7 +140,9 @@ class RateLimiter:
 
     async def _takes(self, session: AsyncSession, rate: Rate, bucket: bytes, now: datetime) -> bool:
         table = self._table
-        begins = func.greatest(table.full_at, now)
+        # No bucket takes longer to fill. A later time is of a clock that was ahead: nobody is kept out until it comes.
+        latest = now + rate.at_once * rate.every
+        begins = case((table.full_at > latest, now), else_=func.greatest(table.full_at, now))
         return bool(
             await session.scalar(
                 insert(table)

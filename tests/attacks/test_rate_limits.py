@@ -8,20 +8,22 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
 
 from services.portal import app
 from services.portal.tables import RateLimitBucket
 from services.portal.ticket import Message
 from shared.public_pages import rate_limits
 from shared.public_pages.client_address import client_network
-from shared.public_pages.rate_limits import CHALLENGES, SENDING, UNKNOWN_LINKS, Limits, Rate, TooMany
+from shared.public_pages.rate_limits import ALL, CHALLENGES, SENDING, UNKNOWN_LINKS, Limits, Rate, TooMany
 from tests.attacks.conftest import invited
 from tests.attacks.visits import COSTLY, SERVICES, VISITS, Visit, named, routes_of
 from tests.portal.conftest import mailed, reply
 from tests.stage import Stage
 
 DOCUMENT = Path(__file__).parents[2] / "docs/rate-limits.md"
+HERE = "127.0.0.1/32"
 FEW = Limits(asked="tests", address=Rate(5, timedelta(seconds=10)))
 
 
@@ -37,10 +39,23 @@ async def replica(portal: Stage, **settings):
         await other.close()
 
 
-async def everybody_is_exhausted(stage: Stage) -> None:
-    """As if each bucket that is there were empty, and would be for a day."""
+async def empties(stage: Stage, limits: Limits, by: str, whose: str, *, hours_ahead: int = 0) -> None:
+    """As if somebody had asked as often as they may, just now or by a clock that is ahead."""
+    rate = getattr(limits, by)
+    at = stage.clock() + timedelta(hours=hours_ahead)
+    empty = insert(RateLimitBucket).values(
+        name=stage.service.provided["limiter"].bucket(limits, by, whose), full_at=at + rate.at_once * rate.every
+    )
     async with stage.service.sessions.begin() as session:
-        await session.execute(update(RateLimitBucket).values(full_at=stage.clock() + timedelta(days=1)))
+        await session.execute(
+            empty.on_conflict_do_update(index_elements=["name"], set_={"full_at": empty.excluded.full_at})
+        )
+
+
+async def everything_was_asked(stage: Stage) -> None:
+    """As if this address had asked for everything as often as it may."""
+    for limits in ALL:
+        await empties(stage, limits, "address", HERE)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -60,7 +75,7 @@ async def test_a_costly_route_refuses_who_asks_too_often(
     first = await visit(stage, page)
     assert first.status_code in {200, 422}
     code = re.search(r"/captcha/([^/]+)/", str(first.url))
-    await everybody_is_exhausted(stage)
+    await everything_was_asked(stage)
 
     path = str(first.url.path) if code else None
     refused = await (stage.client.get(path) if path else visit(stage, page))
@@ -79,13 +94,8 @@ async def test_each_of_address_link_and_tenant_has_its_own_bucket(
 ) -> None:
     """Floods from one address, by one link, of one tenant: each ends by itself."""
     stage, page = stages[visit.service], pages[visit.service]
-    limiter = stage.service.provided["limiter"]
-    whose = {"address": "127.0.0.1/32", "link": page.split("/")[2], "tenant": "acme"}[by]
-    async with stage.service.sessions.begin() as session:
-        empty = RateLimitBucket.__table__.insert().values(
-            name=limiter.bucket(visit.costs, by, whose), full_at=stage.clock() + timedelta(days=1)
-        )
-        await session.execute(empty)
+    whose = {"address": HERE, "link": page.split("/")[2], "tenant": "acme"}[by]
+    await empties(stage, visit.costs, by, whose)
 
     assert (await visit(stage, page)).status_code == 429
 
@@ -106,7 +116,7 @@ async def test_a_refused_reply_stays_on_the_page(portal: Stage) -> None:
     """Floods: who shares an address with a robot gets the form again with the text in it, and can send it later."""
     path = await mailed(portal)
     await portal.client.post(path, data={"body": ""})
-    await everybody_is_exhausted(portal)
+    await everything_was_asked(portal)
 
     refused = await reply_unlimited(portal, path, body="My <long> letter")
 
@@ -120,7 +130,7 @@ async def test_a_refused_rating_stays_on_the_page(surveys: Stage) -> None:
     """Floods: stars and comment are still there."""
     path = await invited(surveys)
     await surveys.client.post(path, data={"score": ""})
-    await everybody_is_exhausted(surveys)
+    await everything_was_asked(surveys)
 
     refused = await surveys.client.post(path, data={"score": "4", "comment": "Quick & kind"})
 
@@ -138,7 +148,7 @@ async def test_a_refused_challenge_is_told_as_json(portal: Stage) -> None:
     """Floods: the widget is a program; it falls back to the code to read."""
     path = await mailed(portal)
     await portal.client.get(f"{path}/challenge")
-    await everybody_is_exhausted(portal)
+    await everything_was_asked(portal)
 
     refused = await portal.client.get(f"{path}/challenge")
 
@@ -184,6 +194,16 @@ async def test_a_bucket_fills_again_by_the_clock(portal: Stage) -> None:
     assert await let_through() == 2
     portal.later(days=3)
     assert await let_through() == 5
+
+
+async def test_a_clock_that_was_ahead_keeps_nobody_out(portal: Stage) -> None:
+    """Clock steps: a replica an hour ahead filled buckets until then; the others go by their own time."""
+    await empties(portal, FEW, "address", HERE, hours_ahead=1)
+
+    for _ in range(FEW.address.at_once):
+        await portal.service.provided["limiter"].take(FEW, a_request(portal))
+    with pytest.raises(TooMany):
+        await portal.service.provided["limiter"].take(FEW, a_request(portal))
 
 
 async def test_guessing_links_ends_after_a_while_and_links_that_work_still_open(portal: Stage) -> None:

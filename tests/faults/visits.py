@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 
@@ -35,7 +36,7 @@ class Visit:
 
 
 class Visitors:
-    """A browser without cookies that remembers every answer."""
+    """A browser without cookies that remembers every answer. Who leaves before it came is no visitor."""
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -69,15 +70,14 @@ class Visitors:
         if key:
             headers["Authorization"] = f"Bearer {key}"
         began = time.time()
-        status, error, retry_after = None, "", False
+        noted = partial(Visit, service, method, route, began=began)
         try:
             answer = await self._client.request(method, address, data=form, headers=headers)
-            status, retry_after = answer.status_code, "Retry-After" in answer.headers
         except httpx.TransportError as failure:
-            error = type(failure).__name__
+            self.visits.append(noted(status=None, error=type(failure).__name__, retry_after=False, ended=time.time()))
             raise
-        finally:
-            self.visits.append(Visit(service, method, route, status, error, retry_after, began, time.time()))
+        retry_after = "Retry-After" in answer.headers
+        self.visits.append(noted(status=answer.status_code, error="", retry_after=retry_after, ended=time.time()))
         return answer
 
     async def close(self) -> None:

@@ -31,7 +31,7 @@ async def traced(
             await product.close()
 
 
-async def test_a_trace_goes_from_the_post_to_the_email(traced: tuple[Product, Collector], help_desk: HelpDesk) -> None:
+async def test_a_trace_goes_from_the_post_to_the_email(traced: tuple[Product, Collector]) -> None:
     """Through outbox, Kafka, another service and its queue; no token, address or text is in any of it."""
     product, collector = traced
     case = Case()
@@ -49,19 +49,25 @@ async def test_a_trace_goes_from_the_post_to_the_email(traced: tuple[Product, Co
     def ends(name: str) -> list[Seen]:
         return [span for span in collector.spans if span.name == name]
 
-    sent = await until(lambda: ends("send ticket_reopened"))
-    counted = await until(lambda: [span for span in ends("process survey.submitted") if "reports" in span.service])
-    assert collector.path_to(sent[0]) == [
-        "portal: POST /t/{token}",
-        "portal: publish ticket.reopened",
-        "notifier: process ticket.reopened",
-        "notifier: send ticket_reopened",
-    ]
-    assert collector.path_to(counted[0]) == [
-        "surveys: POST /s/{token}",
-        "surveys: publish survey.submitted",
-        "reports: process survey.submitted",
-    ]
+    def told(*path: str) -> bool:
+        """Whether every service has told its part, each in its own time."""
+        return any(collector.path_to(last) == list(path) for last in ends(path[-1].partition(": ")[2]))
+
+    await until(
+        lambda: told(
+            "portal: POST /t/{token}",
+            "portal: publish ticket.reopened",
+            "notifier: process ticket.reopened",
+            "notifier: send ticket_reopened",
+        )
+    )
+    await until(
+        lambda: told(
+            "surveys: POST /s/{token}",
+            "surveys: publish survey.submitted",
+            "reports: process survey.submitted",
+        )
+    )
     # An event that came before its account waits for it, and says so; nothing else went wrong.
     assert {span.attributes["error.type"] for span in collector.spans if span.failed} <= {"Awaits"}
     secrets = (

@@ -31,8 +31,12 @@ def pages_serve(evidence: Evidence) -> list[Violation]:
 
 
 def failed(evidence: Evidence) -> Iterable[Visit]:
-    """Visits that got a 5xx or no answer, or no report."""
-    return (visit for visit in evidence.visits if visit.status is None or visit.status >= 500 or _has_no_report(visit))
+    """Visits that got a 5xx, no answer, no report, or a 429: these visitors come no oftener than people do."""
+    return (
+        visit
+        for visit in evidence.visits
+        if visit.status is None or visit.status >= 500 or visit.status == 429 or _has_no_report(visit)
+    )
 
 
 def _has_no_report(visit: Visit) -> bool:
