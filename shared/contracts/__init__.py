@@ -7,6 +7,7 @@ from shared.contracts.account import AccountUpdated, Logo, SurveyPolicy
 from shared.contracts.event import Event
 from shared.contracts.notification import NotificationFailed
 from shared.contracts.reply import ReplyPublished, ReplyReceived, ReplySent
+from shared.contracts.requester import RequesterErased, RequesterForgotten
 from shared.contracts.survey import (
     Survey,
     SurveyCreated,
@@ -40,6 +41,8 @@ EVENTS: tuple[type[Event], ...] = (
     SurveyExpired,
     SurveySkipped,
     NotificationFailed,
+    RequesterErased,
+    RequesterForgotten,
 )
 """Every event there is, one per topic."""
 
@@ -54,6 +57,8 @@ __all__ = [
     "ReplyReceived",
     "ReplySent",
     "Requester",
+    "RequesterErased",
+    "RequesterForgotten",
     "Survey",
     "SurveyCreated",
     "SurveyExpired",
