@@ -3,6 +3,7 @@
 No address holds an account: a key opens its own account and there is no way to name another.
 """
 
+from collections.abc import AsyncIterator
 from datetime import date
 from typing import Annotated
 
@@ -35,6 +36,7 @@ from services.reports.days import Granularity, WrongDays, days_between
 from services.reports.problems import wrong_parameter
 from services.reports.queries import Asked
 from services.reports.tables import Account, Rating
+from shared.chassis.tenancy import session_of
 from shared.contracts.event import MAX_ID_LENGTH
 
 VERSION = "1.0.0"
@@ -57,9 +59,10 @@ async def account_of_key(request: Request, state: State) -> Account:
             "Send an API key: Authorization: Bearer cl_…",
             headers={"WWW-Authenticate": 'Bearer realm="closeloop reports"'},
         )
-    # In a session of its own. Litestar does not close what one dependency opened when a later one raises: with the
-    # route's session, each refused request would keep a connection until the garbage collector comes.
-    async with state.sessions() as session:
+    # In a session of its own, which sees every account: the key is to tell which. And Litestar does not close what one
+    # dependency opened when a later one raises: with the route's session, each refused request would keep a connection
+    # until the garbage collector comes.
+    async with state.service.sessions() as session:
         account = await account_behind(key.strip(), session)
     if account is None:
         raise NotAuthorizedException(
@@ -67,6 +70,12 @@ async def account_of_key(request: Request, state: State) -> Account:
             headers={"WWW-Authenticate": 'Bearer realm="closeloop reports", error="invalid_token"'},
         )
     return account
+
+
+async def session_of_account(account: NamedDependency[Account], state: State) -> AsyncIterator[AsyncSession]:
+    """Give a route its session, which sees the account's rows and no others."""
+    async with session_of(account.account_id, state.sessions) as session:
+        yield session
 
 
 def asked_for(
@@ -183,6 +192,7 @@ api = Router(
     route_handlers=[show_summary, show_distribution, show_agents, show_trend, list_responses],
     dependencies={
         "account": Provide(account_of_key),
+        "session": Provide(session_of_account),
         "asked": Provide(asked_for, sync_to_thread=False),
     },
     include_in_schema=True,

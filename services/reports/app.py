@@ -28,6 +28,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
         events=events,
         chores=[Retention(periods(settings)).keep_to_periods],
         clock=clock,
+        guarded=True,
     )
 
 

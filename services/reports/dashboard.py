@@ -8,7 +8,6 @@ from litestar.datastructures import Cookie, State
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.response import Redirect, Template
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports import figures, queries
 from services.reports.api_keys import account_behind
@@ -18,6 +17,7 @@ from services.reports.formats import FORMATS
 from services.reports.queries import Asked
 from services.reports.satisfaction import response_rate
 from services.reports.tables import Account
+from shared.chassis.tenancy import session_of
 from shared.contracts.event import MAX_ID_LENGTH
 from shared.public_pages.branding import NEUTRAL
 from shared.public_pages.forms import fields_of
@@ -33,7 +33,7 @@ PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days", "month": "This month
 
 async def account_signed_in(request: Request, state: State) -> Account:
     """Find whose reports this browser may see. Raises NotAuthorizedException when it has to sign in."""
-    async with state.sessions() as session:  # its own, see account_of_key
+    async with state.service.sessions() as session:  # its own, see account_of_key
         account = await account_behind(request.cookies.get(COOKIE, ""), session)
     if account is None:
         raise NotAuthorizedException
@@ -67,7 +67,7 @@ async def show_csat(request: Request, state: State, account: NamedDependency[Acc
     asked = Asked(account.account_id, days, agent_id)
 
     granularity = granularity_for(days)
-    async with state.sessions() as session:
+    async with session_of(account.account_id, state.sessions) as session:
         totals = await figures.totals(asked, session)
         context = {
             **FORMATS,
@@ -100,12 +100,14 @@ def ask_for_key() -> Template:
 
 
 @post("/session")
-async def sign_in(request: Request, state: State, session: NamedDependency[AsyncSession]) -> Response:
+async def sign_in(request: Request, state: State) -> Response:
     """Remember the key in the browser when it opens something, else say so kindly."""
     # Another host or port of this site may: a help desk opens its reports with a form of its own.
     _refuse_forms_from(request, "cross-site")
     key = (await fields_of(request)).get("key", "").strip()
-    if await account_behind(key, session) is None:
+    async with state.service.sessions() as session:
+        account = await account_behind(key, session)
+    if account is None:
         mistake = "This key opens no reports. It may be mistyped or cut off, or it was revoked."
         return Template("sign_in.html", context={"brand": NEUTRAL, "mistake": mistake}, status_code=403)
     return Redirect("/csat", status_code=303, cookies=[_cookie(state, key, SIGNED_IN_SECONDS)])
