@@ -31,7 +31,7 @@ from services.reports.answers import (
     Summary,
     Trend,
 )
-from services.reports.api_keys import account_behind
+from services.reports.api_keys import account_let_in
 from services.reports.days import Granularity, WrongDays, days_between
 from services.reports.problems import wrong_parameter
 from services.reports.queries import Asked
@@ -48,22 +48,22 @@ def _problem(description: str) -> ResponseSpec:
     )
 
 
-PROBLEMS = {400: _problem("A parameter is wrong"), 401: _problem("No key, or one that opens nothing")}
+PROBLEMS = {
+    400: _problem("A parameter is wrong"),
+    401: _problem("No key, or one that opens nothing"),
+    429: _problem("Too many requests with this key, or too many keys that open nothing; see Retry-After"),
+}
 
 
 async def account_of_key(request: Request, state: State) -> Account:
-    """Let in who brings a key. Raises NotAuthorizedException (401), which says how to (RFC 6750, section 3)."""
+    """Let in who brings a key. Raises TooMany (429) and NotAuthorizedException (401, which says how: RFC 6750, 3)."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise NotAuthorizedException(
             "Send an API key: Authorization: Bearer cl_…",
             headers={"WWW-Authenticate": 'Bearer realm="closeloop reports"'},
         )
-    # In a session of its own, which sees every account: the key is to tell which. And Litestar does not close what one
-    # dependency opened when a later one raises: with the route's session, each refused request would keep a connection
-    # until the garbage collector comes.
-    async with state.service.sessions() as session:
-        account = await account_behind(key.strip(), session)
+    account = await account_let_in(key.strip(), request, state)
     if account is None:
         raise NotAuthorizedException(
             "This API key opens nothing. It may be mistyped or revoked.",

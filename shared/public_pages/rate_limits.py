@@ -44,10 +44,10 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What may be asked for, by the network it comes from, by the link or challenge it is about, by tenant."""
+    """What may be asked for, by the network it comes from, by the link, challenge or key it is about, by tenant."""
 
     asked: str
-    address: Rate
+    address: Rate | None = None
     link: Rate | None = None
     tenant: Rate | None = None
 
@@ -74,8 +74,10 @@ CHALLENGES = Limits(
 )
 CODES = Limits(asked="captcha picture or recording", address=Rate(120, _second(2)), link=Rate(20, _minute(10)))
 UNKNOWN_LINKS = Limits(asked="unknown link", address=Rate(120, _second(1)))
+WRONG_KEYS = Limits(asked="key that opens nothing", address=Rate(30, _minute(10)), link=Rate(30, _minute(10)))
+REPORTS = Limits(asked="report", link=Rate(600, _second(10)))
 
-ALL = (SENDING, CHALLENGES, CODES, UNKNOWN_LINKS)
+ALL = (SENDING, CHALLENGES, CODES, UNKNOWN_LINKS, WRONG_KEYS, REPORTS)
 
 
 class BucketColumns:

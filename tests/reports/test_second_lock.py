@@ -47,7 +47,12 @@ async def locked_stage(postgres_server: PostgresServer) -> AsyncIterator[Stage]:
     """Reports as it is deployed."""
     server = OwnDatabase(postgres_server.admin_url)
     async with staged(
-        server, name="locked_reports", settings=Settings, app=app, public_url="https://reports.example"
+        server,
+        name="locked_reports",
+        settings=Settings,
+        app=app,
+        public_url="https://reports.example",
+        secret_key="r" * 32,
     ) as stage:
         yield stage
 
