@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.portal import queries
+from services.portal.attached_files import expect
 from services.portal.link import TicketLinks
 from services.portal.tables import Account
 from services.portal.ticket import DESCRIPTION, Message, Ticket
@@ -47,9 +48,14 @@ async def begin_conversation(
 ) -> None:
     """Show a new ticket, with what its requester wrote first."""
     ticket = await _ticket(created, session, now, links)
-    if created.description.strip():
+    if created.description.strip() or created.attachments:
         told = created.ticket
-        await _add(ticket.was_asked(DESCRIPTION, created.description, told.requester, told.created_at), session)
+        await _add(
+            ticket.was_asked(
+                DESCRIPTION, created.description, told.requester, told.created_at, attachments=created.attachments
+            ),
+            session,
+        )
 
 
 @events.on(TicketUpdated)
@@ -104,7 +110,12 @@ async def show_reply_from_elsewhere(
     """Show what the requester wrote by email or chat. What they wrote here comes back, too, and is there already."""
     ticket = await _ticket(received, session, now, links)
     requester = received.ticket.requester
-    await _add(ticket.was_asked(received.reply_id, received.body, requester, received.received_at), session)
+    await _add(
+        ticket.was_asked(
+            received.reply_id, received.body, requester, received.received_at, attachments=received.attachments
+        ),
+        session,
+    )
 
 
 async def _ticket(event: TicketEvent, session: AsyncSession, now: datetime, links: TicketLinks) -> Ticket:
@@ -141,4 +152,5 @@ async def _add(message: Message, session: AsyncSession) -> bool:
         return False
     session.add(message)
     await session.flush()
+    await expect(message.attachments, session, account_id=message.account_id)
     return True

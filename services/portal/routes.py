@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 from litestar import HttpMethod, Request, Response, Router, get, post, route
+from litestar.background_tasks import BackgroundTask
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import NotFoundException, TooManyRequestsException
@@ -13,12 +15,18 @@ from litestar.response import Redirect, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.portal import queries
+from services.portal.attached_files import keep
+from services.portal.attachment_routes import download_attachment
+from services.portal.chosen_files import Files, not_stored, problems_of
+from services.portal.file_types import label
 from services.portal.replies import take_reply
+from services.portal.storage import StorageFailed
 from services.portal.tables import Account
 from services.portal.ticket import MAX_REPLY_LENGTH, Ticket, reopened_by_last_reply
+from services.portal.uploads import read_form
 from shared.public_pages import honeypot
 from shared.public_pages.captcha import CaptchaRefused
-from shared.public_pages.forms import fields_of, plain_text
+from shared.public_pages.forms import plain_text
 from shared.public_pages.language import Language
 from shared.public_pages.pages import Problem, page, too_many
 from shared.public_pages.quarantine import Reason
@@ -47,7 +55,7 @@ async def show_ticket(
     return await _page(request, ticket, state, session, sent="sent" in request.query_params)
 
 
-@post("/t/{token:str}")
+@post("/t/{token:str}", request_max_body_size=None)  # counted while it is read
 async def receive_reply(
     token: FromPath[str],
     ticket: NamedDependency[Ticket],
@@ -56,36 +64,60 @@ async def receive_reply(
     session: NamedDependency[AsyncSession],
 ) -> Response | Template:
     """Take the reply once; whatever stands in the way is told and nothing that was typed is lost."""
-    form = await fields_of(request)  # before the lock: a slow sender must not hold up the ticket
+    # All is read before the lock: a slow sender must not hold up the ticket.
+    posted = await read_form(request, most_bytes=state.attachments.limits.form_bytes)
+    form = posted.fields
     typed = plain_text(form.get("body", ""))
     try:
         await state.limiter.take(SENDING, request, link=token, tenant=ticket.account_id)
     except TooMany as refused:
         return await _page(request, ticket, state, session, form, status=429, typed=typed, refused=refused)
+    # Files are stored of people only, and while they can have an effect.
+    store = ticket.takes_replies and state.gate.is_solved(form, _purpose(ticket), state.clock())
+    try:
+        files = await state.attachments.take(posted, state.sessions, state.clock, store=store)
+    except StorageFailed:
+        language = await _language(request, ticket, session)
+        problem = Problem("files", not_stored(language))
+        return await _page(request, ticket, state, session, form, status=503, typed=typed, problems=[problem])
+    answer = await _answer(request, state, session, form=form, typed=typed, files=files)
+    if not files.kept:
+        answer.background = BackgroundTask(state.attachments.drop, files, state.sessions)
+    return answer
+
+
+async def _answer(
+    request: Request, state: State, session: AsyncSession, *, form: Mapping[str, str], typed: str, files: Files
+) -> Response | Template:
+    token = request.path_params["token"]
     ticket = await _locked(token, state, session)
     now = state.clock()
     language = await _language(request, ticket, session)
-    problems = _problems(typed, language)
+    problems = _problems(typed, language) + problems_of(files, state.attachments.limits, language)
+    content = typed + files.content
     if honeypot.is_caught(form):
         if ticket.takes_replies and not problems:
-            await _put_aside("honeypot", ticket, typed, state, session)
+            await _put_aside("honeypot", ticket, state, session, typed=typed, files=files)
         return _success(token)
     if not ticket.takes_replies:
         # Who sends a form again since no answer came must not read that it was not sent.
-        if await state.gate.has_admitted(form, _purpose(ticket), typed, session, now):
+        if await state.gate.has_admitted(form, _purpose(ticket), content, session, now):
             return _success(token)
         return await _page(request, ticket, state, session, form, status=409, typed=typed)
     if not problems:
         try:
-            first_time = await state.gate.admit(form, _purpose(ticket), typed, session, now)
+            first_time = await state.gate.admit(form, _purpose(ticket), content, session, now)
         except CaptchaRefused as refused:
             problems = [Problem("captcha", refused.explained(language))]
         else:
             if first_time and state.pace.is_too_fast(form, _purpose(ticket), now):
-                await _put_aside("too_fast", ticket, typed, state, session)
+                await _put_aside("too_fast", ticket, state, session, typed=typed, files=files)
             elif first_time:
-                take_reply(ticket, typed, session, now)
+                await keep(files, session, now, account_id=ticket.account_id)
+                take_reply(ticket, typed, session, now, files.attachments)
             return _success(token)
+    if files.were_chosen and not files.refused:
+        problems = [*problems, Problem("files", language.gettext("Please choose your files again."))]
     return await _page(request, ticket, state, session, form, status=422, typed=typed, problems=problems)
 
 
@@ -101,7 +133,7 @@ async def make_challenge(
 ROUTES = (
     Router(
         "/",
-        route_handlers=[show_ticket, receive_reply, make_challenge],
+        route_handlers=[show_ticket, receive_reply, make_challenge, download_attachment],
         dependencies={"ticket": Provide(ticket_behind)},
     ),
 )
@@ -114,10 +146,20 @@ async def _locked(token: str, state: State, session: AsyncSession) -> Ticket:
     return ticket
 
 
-async def _put_aside(reason: Reason, ticket: Ticket, typed: str, state: State, session: AsyncSession) -> None:
-    await state.quarantine.keep(
-        reason, {"body": typed}, session, state.clock(), account_id=ticket.account_id, about=ticket.ticket_id
+async def _put_aside(
+    reason: Reason, ticket: Ticket, state: State, session: AsyncSession, *, typed: str, files: Files
+) -> None:
+    """Quarantine a reply; with its files, when whoever sent it solved the captcha."""
+    now = state.clock()
+    stored = files if files.are_stored else Files()
+    held = {"body": typed}
+    if stored.were_chosen:
+        held["attachments"] = msgspec.json.encode(stored.attachments).decode()
+    quarantine_id = await state.quarantine.keep(
+        reason, held, session, now, account_id=ticket.account_id, about=ticket.ticket_id
     )
+    if quarantine_id:
+        await keep(stored, session, now, account_id=ticket.account_id, quarantine_id=quarantine_id)
 
 
 def _problems(typed: str, language: Language) -> list[Problem]:
@@ -149,6 +191,8 @@ async def _page(
     if refused:
         problems = [too_many(language)]
     messages = (await session.scalars(queries.conversation_of(ticket))).all()
+    attached = [attachment for message in messages for attachment in message.attachments]
+    files_there = await session.scalars(queries.files_there(ticket.account_id, attached)) if attached else ()
     return page(
         "ticket",
         language,
@@ -159,6 +203,9 @@ async def _page(
         zone=account.zone,
         ticket=ticket,
         messages=messages,
+        files_there=set(files_there),
+        file_label=label,
+        file_limits=state.attachments.limits,
         sent=sent,
         reopened=ticket.status == "open" and reopened_by_last_reply(messages),
         typed=typed,

@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Text
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
+from services.portal.file_names import presentable
 from services.portal.tables import Table
 from shared import contracts
 from shared.chassis.database import Json, Timestamp
@@ -56,6 +57,9 @@ class Message(Table):
     body: Mapped[str] = mapped_column(Text, default="")
     happening: Mapped[Happening | None] = mapped_column(Text)
     previous_status: Mapped[Status | None] = mapped_column(Text)
+    attachments: Mapped[tuple[contracts.Attachment, ...]] = mapped_column(
+        Json(tuple[contracts.Attachment, ...]), default=(), server_default="[]"
+    )
     sent_at: Mapped[Timestamp]
 
 
@@ -94,11 +98,25 @@ class Ticket(Table):
 
     def was_told(self, reply: contracts.ReplySent) -> Message:
         """An agent's public reply, as an entry of the conversation."""
-        return self._message("agent", reply.reply_id, reply.author.name, reply.sent_at, body=plain_text(reply.body))
+        return self._message(
+            "agent",
+            reply.reply_id,
+            reply.author.name,
+            reply.sent_at,
+            body=plain_text(reply.body),
+            attachments=reply.attachments,
+        )
 
-    def was_asked(self, message_id: str, body: str, by: contracts.Requester, at: datetime) -> Message:
+    def was_asked(
+        self,
+        message_id: str,
+        body: str,
+        by: contracts.Requester,
+        at: datetime,
+        attachments: Sequence[contracts.Attachment] = (),
+    ) -> Message:
         """Something the requester wrote, as an entry of the conversation."""
-        return self._message("requester", message_id, by.name, at, body=plain_text(body))
+        return self._message("requester", message_id, by.name, at, body=plain_text(body), attachments=attachments)
 
     def was_resolved(self, resolved: contracts.TicketResolved) -> Message:
         """A resolution, as an entry of the conversation: one for each version that is one."""
@@ -107,7 +125,9 @@ class Ticket(Table):
             "system", f"resolved/{resolved.ticket.version}", name, resolved.resolved_at, happening="resolved"
         )
 
-    def take_reply(self, body: str, now: datetime) -> tuple[list[Message], list[contracts.Event]]:
+    def take_reply(
+        self, body: str, now: datetime, attachments: Sequence[contracts.Attachment] = ()
+    ) -> tuple[list[Message], list[contracts.Event]]:
         """Take the requester's reply: what it adds to the conversation, and what there is to tell.
 
         Pending or resolved becomes open, which a system message says.
@@ -116,7 +136,7 @@ class Ticket(Table):
         previous_status = self.status
         reply_id = str(uuid7())
         requester = self.snapshot.requester
-        messages = [self.was_asked(reply_id, body, requester, now)]
+        messages = [self.was_asked(reply_id, body, requester, now, attachments)]
         reopened = _is_reopened_by_a_reply(previous_status)
         if reopened:
             self.reopened_version = self.version
@@ -138,6 +158,7 @@ class Ticket(Table):
                 body=body,
                 received_at=now,
                 reopened=reopened,
+                attachments=tuple(attachments),
             )
         ]
         if reopened:
@@ -161,6 +182,7 @@ class Ticket(Table):
         sent_at: datetime,
         *,
         body: str = "",
+        attachments: Sequence[contracts.Attachment] = (),
         happening: Happening | None = None,
         previous_status: Status | None = None,
     ) -> Message:
@@ -171,6 +193,7 @@ class Ticket(Table):
             message_id=message_id,
             author_name=author_name,
             body=body,
+            attachments=tuple(replace(each, name=presentable(each.name)) for each in attachments),
             happening=happening,
             previous_status=previous_status,
             sent_at=sent_at,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from shared.contracts.attachment import Attachment
 from shared.contracts.ticket import Agent, TicketEvent
 
 
@@ -19,6 +20,7 @@ class ReplySent(TicketEvent):
     body: str
     sent_at: datetime
     visibility: str
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,7 @@ class ReplyReceived(TicketEvent):
     received_at: datetime
     via: str = "portal"
     reopened: bool = False
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from babel.dates import format_date, format_time, get_datetime_format
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
+from babel.units import format_unit
 from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
@@ -58,6 +59,14 @@ class Language:
     def number(self, number: int) -> str:
         """Write a number, with the digits 0 to 9."""
         return format_decimal(number, locale=self._locale)
+
+    def file_size(self, size: int) -> str:
+        """Write a number of bytes as people say it: 12 kB, 1.5 MB."""
+        for unit, worth in (("megabyte", 1_000_000), ("kilobyte", 1_000)):
+            if size >= worth:
+                amount = round(size / worth, 1 if size < 10 * worth else 0)
+                return format_unit(amount, f"digital-{unit}", "short", locale=self._locale)
+        return format_unit(size, "digital-byte", "long", locale=self._locale)
 
     def date_time(self, moment: datetime, zone: ZoneInfo) -> str:
         """Write a time as it is in the zone, to the minute."""

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import httpx
+import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
@@ -20,10 +21,18 @@ URL = "https://portal.example"
 
 
 @pytest_asyncio.fixture(scope="session")
-async def portal_stage(postgres_server: PostgresServer) -> AsyncIterator[Stage]:
+async def portal_stage(
+    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stage]:
     """The service, once for all tests."""
     async with staged(
-        postgres_server, name="portal", settings=Settings, app=app, public_url=URL, secret_key=KEY
+        postgres_server,
+        name="portal",
+        settings=Settings,
+        app=app,
+        public_url=URL,
+        secret_key=KEY,
+        attachments_url=tmp_path_factory.mktemp("attachments").as_uri(),
     ) as stage:
         yield stage
 
