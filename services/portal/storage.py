@@ -72,8 +72,13 @@ class Storage:
         return _chunks(found)
 
     async def delete(self, object_id: UUID) -> None:
-        """Drop an object; one that is not there is dropped already. Raises StorageFailed."""
+        """Drop an object, or what there is of it; one that is not there is dropped already. Raises StorageFailed.
+
+        Parts of an upload to S3 that broke off are left to the bucket's rule for incomplete uploads.
+        """
         try:
+            if self._folder:
+                await asyncio.to_thread(_drop_parts, self._folder, str(object_id))
             await obstore.delete_async(self._store, str(object_id))
         except (NotFoundError, FileNotFoundError):
             return
@@ -99,6 +104,12 @@ async def _chunks(found) -> AsyncIterator[bytes]:
 
 def _failed(failure: Exception) -> StorageFailed:
     return StorageFailed(f"{type(failure).__name__}: the storage of attachments failed")
+
+
+def _drop_parts(folder: Path, name: str) -> None:
+    """Delete what a folder's upload that broke off has written so far: it is beside the object, behind a mark."""
+    for part in folder.glob(f"{name}#*"):
+        part.unlink(missing_ok=True)
 
 
 def _sync(file: Path) -> None:

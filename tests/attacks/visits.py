@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from shared.public_pages.rate_limits import CHALLENGES, CODES, SENDING, Limits
+from shared.public_pages.rate_limits import CHALLENGES, CODES, DOWNLOADS, SENDING, Limits
 from tests.stage import Stage
 
 
@@ -34,6 +34,7 @@ class Visit:
 LINK = "opens with a link only; looking is free, for mail scanners and people alike"
 CHEAP = "served from memory, or by a look-up of a public hash"
 OPERATORS = "for operators; not exposed to strangers"
+KEY = "opens with a key of 256 random bits only, which costs one look-up"
 
 
 def _visits() -> Iterator[Visit]:
@@ -53,6 +54,12 @@ def _visits() -> Iterator[Visit]:
         yield Visit(service, "GET", "/health/ready", "/health/ready", OPERATORS)
         yield Visit(service, "GET", "/metrics", "/metrics", OPERATORS)
     yield Visit("surveys", "GET", "/s/{token}/thanks", "{page}/thanks", LINK)
+    download = "/t/{token}/attachments/{attachment_id}"
+    yield Visit("portal", "GET", download, "{page}/attachments/manual-1", DOWNLOADS)
+    for method in ("GET", "PUT"):
+        api = "/api/v1/accounts/{account_id}/attachments/{attachment_id}"
+        yield Visit("portal", method, api, "/api/v1/accounts/acme/attachments/manual-1", KEY)
+    yield Visit("portal", "GET", "/api/v1/openapi.json", "/api/v1/openapi.json", CHEAP)
 
 
 VISITS = tuple(_visits())

@@ -11,7 +11,7 @@ from deploy.postgres.embedded import PostgresServer
 from services.portal import app
 from services.portal.link import AccessLink
 from services.portal.settings import Settings
-from shared.contracts import ReplyPublished
+from shared.contracts import Attachment, ReplyPublished
 from tests.builders import a_reply_sent, a_ticket, an_account
 from tests.captcha import solved_widget
 from tests.stage import Stage, staged
@@ -44,10 +44,10 @@ async def portal(portal_stage: Stage) -> Stage:
     return portal_stage
 
 
-async def mailed(portal: Stage, **ticket: object) -> str:
+async def mailed(portal: Stage, *, attachments: tuple[Attachment, ...] = (), **ticket: object) -> str:
     """Have an agent's reply mailed in a ticket of Rita's and tell the path of its page."""
     told = a_ticket(**{"version": 2, **ticket})
-    await portal.hears(an_account(), a_reply_sent(ticket=told))
+    await portal.hears(an_account(), a_reply_sent(ticket=told, attachments=attachments))
     published = (await portal.said())[-1]
     assert isinstance(published, ReplyPublished)
     return published.link.removeprefix(URL)
