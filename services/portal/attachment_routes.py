@@ -163,8 +163,8 @@ async def put_attachment(
 
 @get(
     "/{attachment_id:str}",
-    media_type=UNKNOWN,
     responses={
+        200: ResponseSpec(bytes, description="The file itself", media_type=UNKNOWN, generate_examples=False),
         401: _problem("No key, or one that opens nothing"),
         404: _problem("There is no such file, or the key is another account's"),
     },

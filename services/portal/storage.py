@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,6 +20,7 @@ FOLDER_BYTES = 256 * 1024
 READ_BYTES = 64 * 1024
 
 S3_OPTIONS = {"timeout": "30s", "connect_timeout": "5s"}
+S3_RETRIES: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=15)}
 
 
 class StorageFailed(OSError):
@@ -93,7 +95,7 @@ class Storage:
             else:
                 given: Any = {name: value for name, value in self._s3.items() if value}
                 options: Any = {**S3_OPTIONS, "allow_http": self._s3["endpoint"].startswith("http://")}
-                self._opened = S3Store.from_url(self._url, config=given, client_options=options)
+                self._opened = S3Store.from_url(self._url, config=given, client_options=options, retry_config=S3_RETRIES)
         return self._opened
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from schemathesis import GenerationMode
 
 from services.portal.link import AccessLink
 from services.portal.tables import AttachedFile, LooseObject, Quarantined
@@ -15,6 +16,7 @@ from tests.attacks.browser_view import elements
 from tests.attacks.corpus import HOSTILE
 from tests.attacks.pictures import png_that_claims
 from tests.attacks.server import serving
+from tests.attacks.test_reports_api import ask_everything
 from tests.attacks.test_scanners import rows
 from tests.builders import a_reply_sent, a_ticket, an_account
 from tests.captcha import solved_widget
@@ -394,3 +396,17 @@ def _empty_folder(portal: Stage) -> None:
     folder: Path = portal.service.provided["attachments"].storage._folder
     for file in folder.iterdir() if folder.exists() else ():
         file.unlink()
+
+
+MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
+async def test_the_api_answers_as_its_document_says_whatever_it_is_asked(portal: Stage, mode: GenerationMode) -> None:
+    """Fuzzing (S8, S28): no 5xx, and every answer has the status, type and shape that the document promises."""
+    await portal.hears(an_account())
+    await put(portal)
+    async with serving(portal) as port:
+        asked = await asyncio.to_thread(ask_everything, port, await a_key(portal, None), mode)
+
+    assert len(asked) == 2

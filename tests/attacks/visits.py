@@ -59,7 +59,9 @@ def _visits() -> Iterator[Visit]:
     for method in ("GET", "PUT"):
         api = "/api/v1/accounts/{account_id}/attachments/{attachment_id}"
         yield Visit("portal", method, api, "/api/v1/accounts/acme/attachments/manual-1", KEY)
-    yield Visit("portal", "GET", "/api/v1/openapi.json", "/api/v1/openapi.json", CHEAP)
+    for rest in ("", "/openapi.json", "/{path}"):
+        document = f"/api/v1/openapi.json{rest}"
+        yield Visit("portal", "GET", document, document.replace("{path}", "else"), CHEAP)
 
 
 VISITS = tuple(_visits())
