@@ -10,12 +10,14 @@ from services.portal.attachments import Attachments
 from services.portal.chosen_files import Limits
 from services.portal.handlers import events
 from services.portal.link import TicketLinks
+from services.portal.retention import periods
 from services.portal.routes import ROUTES
 from services.portal.settings import Settings
 from services.portal.storage import Storage
 from services.portal.tables import Account, Quarantined, RateLimitBucket, SpentChallenge
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
+from shared.chassis.retention import Retention
 from shared.public_pages.branding import brand_routes
 from shared.public_pages.captcha import Gate
 from shared.public_pages.pace import Pace
@@ -45,7 +47,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
             "quarantine": quarantine,
             "attachments": attachments,
         },
-        chores=[attachments.sweep_attachments],
+        chores=[attachments.sweep_attachments, Retention(periods(settings)).keep_to_periods],
         forgets=[gate.forget_expired, limiter.forget_full, quarantine.forget_old],
         clock=clock,
     )

@@ -81,6 +81,8 @@ async def expect(attachments: Sequence[Attachment], session: AsyncSession, *, ac
 
 async def let_go(attachment_ids: Sequence[str], session: AsyncSession, now: datetime, *, account_id: str) -> None:
     """Keep files no longer, whoever refers to them. The sweep deletes them."""
+    if not attachment_ids:
+        return
     await session.execute(
         update(AttachedFile)
         .where(AttachedFile.account_id == account_id, AttachedFile.attachment_id.in_(attachment_ids))

@@ -165,6 +165,7 @@ async def put_attachment(
     "/{attachment_id:str}",
     responses={
         200: ResponseSpec(bytes, description="The file itself", media_type=UNKNOWN, generate_examples=False),
+        400: _problem("The id has other characters than letters, digits and . _ -"),
         401: _problem("No key, or one that opens nothing"),
         404: _problem("There is no such file, or the key is another account's"),
     },

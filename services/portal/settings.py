@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from shared.chassis.settings import PublicUrl, SecretKey
+from shared.chassis.settings import Days, PublicUrl, SecretKey
 from shared.chassis.settings import Settings as ChassisSettings
 from shared.public_pages.client_address import TrustedProxies
 
@@ -21,7 +21,8 @@ StorageUrl = Annotated[str, AfterValidator(_of_a_storage)]
 class Settings(ChassisSettings):
     """`public_url` is this service's address as requesters reach it; `secret_key` makes ticket links and captchas.
 
-    A link opens its ticket for `link_days` after the ticket was first seen or the last reply was mailed.
+    A link opens its ticket for `link_days` after the ticket was first seen or the last reply was mailed. A ticket that
+    is resolved or closed is forgotten `ticket_days` after anything happened in it.
 
     Attachments are kept in `attachments_url`, a folder `file:///…` that all replicas share, or `s3://bucket/prefix`.
     """
@@ -31,6 +32,7 @@ class Settings(ChassisSettings):
     secret_key: SecretKey
     trusted_proxies: TrustedProxies = ()
     link_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    ticket_days: Days = 730
     attachments_url: StorageUrl = "file:///var/lib/closeloop/attachments"
     attachments_s3_endpoint: str = ""
     attachments_s3_region: str = ""

@@ -95,7 +95,9 @@ class Storage:
             else:
                 given: Any = {name: value for name, value in self._s3.items() if value}
                 options: Any = {**S3_OPTIONS, "allow_http": self._s3["endpoint"].startswith("http://")}
-                self._opened = S3Store.from_url(self._url, config=given, client_options=options, retry_config=S3_RETRIES)
+                self._opened = S3Store.from_url(
+                    self._url, config=given, client_options=options, retry_config=S3_RETRIES
+                )
         return self._opened
 
 

@@ -8,6 +8,7 @@ from shared.contracts.attachment import Attachment
 from shared.contracts.event import Event
 from shared.contracts.notification import NotificationFailed
 from shared.contracts.reply import ReplyPublished, ReplyReceived, ReplySent
+from shared.contracts.requester import RequesterErased, RequesterForgotten
 from shared.contracts.survey import (
     Survey,
     SurveyCreated,
@@ -41,6 +42,8 @@ EVENTS: tuple[type[Event], ...] = (
     SurveyExpired,
     SurveySkipped,
     NotificationFailed,
+    RequesterErased,
+    RequesterForgotten,
 )
 """Every event there is, one per topic."""
 
@@ -56,6 +59,8 @@ __all__ = [
     "ReplyReceived",
     "ReplySent",
     "Requester",
+    "RequesterErased",
+    "RequesterForgotten",
     "Survey",
     "SurveyCreated",
     "SurveyExpired",

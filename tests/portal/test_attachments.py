@@ -9,14 +9,23 @@ import pytest
 
 from services.portal.attached_files import SWEPT_AFTER
 from services.portal.replies import restore_reply
+from services.portal.retention import periods
 from services.portal.storage import StorageFailed
 from services.portal.tables import AttachedFile, LooseObject, Quarantined, SpentChallenge
 from services.portal.ticket import Message
-from shared.contracts import ReplyReceived
+from shared.contracts import ReplyReceived, RequesterErased
 from shared.public_pages.quarantine_commands import let_in
-from tests.builders import a_reply_received, a_reply_sent, a_ticket, a_ticket_created, a_ticket_updated, an_account
+from tests.builders import (
+    NOON,
+    a_reply_received,
+    a_reply_sent,
+    a_ticket,
+    a_ticket_created,
+    a_ticket_updated,
+    an_account,
+)
 from tests.captcha import read_code, solved_widget
-from tests.portal.conftest import KEY, link_of, mailed
+from tests.portal.conftest import KEY, everything_stored, link_of, mailed
 from tests.portal.files import (
     PDF,
     TEXT,
@@ -391,3 +400,36 @@ async def forget_old_quarantine(portal: Stage) -> None:
     """As the hourly housekeeping does 31 days later."""
     async with portal.service.sessions.begin() as session:
         await portal.service.provided["quarantine"].forget_old(session, portal.clock() + timedelta(days=31))
+
+
+async def test_who_is_erased_leaves_no_file(portal: Stage) -> None:
+    """Bytes, names and those that were put aside, whoever sent them; late events about them bring nothing back."""
+    path = await mailed(portal, attachments=(an_attachment(),))
+    await put(portal)
+    await reply_with(portal, path, ("mine.pdf", PDF))
+    await reply_with(portal, path, ("robot.pdf", PDF), website="x")
+    assert objects(portal) == 3
+
+    await portal.hears(RequesterErased(account_id="acme", requester_id="rita", request_id="e-1", erased_at=NOON))
+    await portal.hears(a_reply_received(reply_id="late", attachments=(an_attachment(name="Passport.pdf"),)))
+    await sweep_later(portal, minutes=1)
+
+    assert (objects(portal), await portal.count(AttachedFile), await portal.count(Message)) == (0, 0, 0)
+    assert "Passport" not in await everything_stored(portal)
+    assert "mine.pdf" not in await everything_stored(portal)
+
+
+async def test_a_ticket_that_is_forgotten_for_its_age_takes_its_files_along(portal: Stage) -> None:
+    """Nothing is kept longer than docs/privacy.md says."""
+    path = await mailed(portal, status="resolved", attachments=(an_attachment(),))
+    await put(portal)
+    await portal.hears(a_ticket_updated(ticket=a_ticket(version=9, status="closed")))
+    assert (await portal.client.get(f"{path}/attachments/manual-1")).status_code == 200
+    portal.later(days=2000)
+
+    (tickets, *_) = periods(portal.service.settings)
+    async with portal.service.sessions.begin() as session:
+        assert await tickets.drop(session, portal.clock() - timedelta(days=730), 100) == 1
+    await sweep_later(portal, minutes=1)
+
+    assert (objects(portal), await portal.count(AttachedFile)) == (0, 0)

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "portal_0005_attachments"
-down_revision = "portal_0004"
+down_revision = "portal_0005_erasure"
 branch_labels = None
 depends_on = None
 
