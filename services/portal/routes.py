@@ -116,7 +116,7 @@ async def _answer(
                 await keep(files, session, now, account_id=ticket.account_id)
                 take_reply(ticket, typed, session, now, files.attachments)
             return _success(token)
-    if files.were_chosen and not files.refused:
+    if files.stored:
         problems = [*problems, Problem("files", language.gettext("Please choose your files again."))]
     return await _page(request, ticket, state, session, form, status=422, typed=typed, problems=problems)
 
