@@ -7,6 +7,8 @@ from litestar import Litestar
 
 from services.portal.handlers import events
 from services.portal.link import TicketLinks
+from services.portal.live import Live
+from services.portal.rich_text import formatted, passages
 from services.portal.routes import ROUTES
 from services.portal.settings import Settings
 from services.portal.tables import Account, Quarantined, RateLimitBucket, SpentChallenge
@@ -28,6 +30,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
     limiter = RateLimiter(key, RateLimitBucket, settings.trusted_proxies)
     gate = Gate(key, SpentChallenge, limiter)
     quarantine = Quarantine(Quarantined)
+    live = Live()
     return Service(
         name="portal",
         settings=settings,
@@ -38,7 +41,10 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
             "limiter": limiter,
             "pace": Pace(key),
             "quarantine": quarantine,
+            "live": live,
         },
+        chores=[live.listen],
+        farewells=[live.dismiss],
         forgets=[gate.forget_expired, limiter.forget_full, quarantine.forget_old],
         clock=clock,
     )
@@ -46,4 +52,5 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
 
 def create_app(service: Service) -> Litestar:
     """Make the pages."""
-    return public_app(service, [*ROUTES, *brand_routes(Account), *service.provided["gate"].routes()], folder=FOLDER)
+    routes = [*ROUTES, *brand_routes(Account), *service.provided["gate"].routes()]
+    return public_app(service, routes, folder=FOLDER, filters={"formatted": formatted, "passages": passages})

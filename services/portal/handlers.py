@@ -49,7 +49,7 @@ async def begin_conversation(
     ticket = await _ticket(created, session, now, links)
     if created.description.strip():
         told = created.ticket
-        await _add(ticket.was_asked(DESCRIPTION, created.description, told.requester, told.created_at), session)
+        await _add(ticket, ticket.was_asked(DESCRIPTION, created.description, told.requester, told.created_at), session)
 
 
 @events.on(TicketUpdated)
@@ -64,7 +64,7 @@ async def show_resolution(
 ) -> None:
     """Say in the conversation that the ticket was resolved, and by whom."""
     ticket = await _ticket(resolved, session, now, links)
-    await _add(ticket.was_resolved(resolved), session)
+    await _add(ticket, ticket.was_resolved(resolved), session)
 
 
 @events.on(ReplySent)
@@ -76,7 +76,7 @@ async def publish_reply(sent: ReplySent, session: AsyncSession, now: datetime, *
         return
     ticket = await _ticket(sent, session, now, links)
     message = ticket.was_told(sent)
-    if not await _add(message, session):
+    if not await _add(ticket, message, session):
         return
     if now - sent.sent_at >= NEWS_FOR:
         return
@@ -104,7 +104,8 @@ async def show_reply_from_elsewhere(
     """Show what the requester wrote by email or chat. What they wrote here comes back, too, and is there already."""
     ticket = await _ticket(received, session, now, links)
     requester = received.ticket.requester
-    await _add(ticket.was_asked(received.reply_id, received.body, requester, received.received_at), session)
+    message = ticket.was_asked(received.reply_id, received.body, requester, received.received_at)
+    await _add(ticket, message, session)
 
 
 async def _ticket(event: TicketEvent, session: AsyncSession, now: datetime, links: TicketLinks) -> Ticket:
@@ -134,11 +135,12 @@ async def _ticket(event: TicketEvent, session: AsyncSession, now: datetime, link
     return ticket
 
 
-async def _add(message: Message, session: AsyncSession) -> bool:
+async def _add(ticket: Ticket, message: Message, session: AsyncSession) -> bool:
     """Put a message into its conversation. False when it is there already."""
     key = (message.account_id, message.ticket_id, message.kind, message.message_id)
     if await session.get(Message, key):
         return False
     session.add(message)
+    ticket.revision += 1
     await session.flush()
     return True

@@ -1,4 +1,4 @@
-"""A requester's reply takes effect: when it is sent, or when an operator restores it from the quarantine."""
+"""What a requester does takes effect: a reply, sent or restored from the quarantine, and that a ticket is solved."""
 
 from datetime import datetime
 
@@ -16,6 +16,13 @@ def take_reply(ticket: Ticket, body: str, session: AsyncSession, now: datetime) 
     session.add_all(messages)
     for event in events:
         emit(session, event)
+
+
+def take_solution(ticket: Ticket, session: AsyncSession, now: datetime) -> None:
+    """Mark a ticket as solved that is locked and can be, and tell of it."""
+    message, solved = ticket.mark_solved(now)
+    session.add(message)
+    emit(session, solved)
 
 
 async def restore_reply(held: QuarantinedColumns, session: AsyncSession, now: datetime) -> None:

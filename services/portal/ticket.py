@@ -1,7 +1,8 @@
-"""The ticket and its conversation, and when a reply reopens it. Rules only; sees no session, is told what time it is.
+"""The ticket and its conversation, and what its requester makes of it. Rules only; sees no session, is told the time.
 
-Two facts decide what a ticket's status is: the newest snapshot the help desk told, and the version at which a reply
-here reopened it last. Both only ever grow, so whatever order events come in, they end in the same status.
+Two facts decide what a ticket's status is: the newest snapshot the help desk told, and what the requester did here last
+at which version, reopened it by a reply or marked it as solved. What the requester did holds until the help desk tells
+a later version. Versions only ever grow, so whatever order events come in, they end in the same status.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Text
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
+from services.portal.rich_text import harmless
 from services.portal.tables import Table
 from shared import contracts
 from shared.chassis.database import Json, Timestamp
@@ -26,12 +28,13 @@ DESCRIPTION = "description"
 """Message id of what the requester wrote when they asked for help; the help desk gives it none."""
 
 Kind = Literal["agent", "requester", "system"]
-Happening = Literal["resolved", "reopened"]
+Happening = Literal["resolved", "reopened", "solved"]
 
 
 class Message(Table):
     """One entry of a conversation: what an agent or the requester wrote, or what happened to the ticket.
 
+    `body_html` is the agent's own formatting of `body`, already harmless; empty where there is none.
     `happening` and, for a reopening, `previous_status` say what a system message is about; its `author_name` is who
     did it, empty when a rule of the help desk did. Agents' and requesters' ids are told apart by `kind`.
     """
@@ -54,13 +57,18 @@ class Message(Table):
     message_id: Mapped[str] = mapped_column(Text, primary_key=True)
     author_name: Mapped[str] = mapped_column(Text)
     body: Mapped[str] = mapped_column(Text, default="")
+    body_html: Mapped[str] = mapped_column(Text, default="", server_default="")
     happening: Mapped[Happening | None] = mapped_column(Text)
     previous_status: Mapped[Status | None] = mapped_column(Text)
     sent_at: Mapped[Timestamp]
 
 
 class Ticket(Table):
-    """A ticket as the help desk told it last, and at which version a reply here reopened it; 0 for never."""
+    """A ticket as the help desk told it last, and at which version its requester reopened or solved it; 0 for never.
+
+    Where both are of the same version, solving came last: a reply takes it back.
+    `revision` grows with everything that somebody who has the page open would see.
+    """
 
     __tablename__ = "tickets"
 
@@ -69,17 +77,24 @@ class Ticket(Table):
     version: Mapped[int] = mapped_column(BigInteger)
     snapshot: Mapped[contracts.Ticket] = mapped_column(Json(contracts.Ticket))
     reopened_version: Mapped[int] = mapped_column(BigInteger, default=0)
+    solved_version: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    revision: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
     def learn(self, told: contracts.Ticket) -> None:
         """Take what an event tells of the ticket, unless something newer is known."""
         if told.version > self.version:
             self.version = told.version
             self.snapshot = told
+            self.revision += 1
 
     @property
     def status(self) -> Status:
-        """The status to show: a reopening holds until the help desk tells a later version of the ticket."""
+        """The status to show: what the requester did holds until the help desk tells a later version of the ticket."""
         known = self.snapshot.status
+        if known == "closed":
+            return known
+        if self.solved_version >= self.version:
+            return "resolved"
         return "open" if _is_reopened_by_a_reply(known) and self.reopened_version >= self.version else known
 
     @property
@@ -88,13 +103,25 @@ class Ticket(Table):
         return self.status != "closed"
 
     @property
+    def can_be_solved(self) -> bool:
+        """Whether the requester can say that they need no more help."""
+        return self.status in {"open", "pending"}
+
+    @property
     def known(self) -> contracts.Ticket:
         """The newest snapshot, with the status that is shown."""
         return replace(self.snapshot, status=self.status)
 
     def was_told(self, reply: contracts.ReplySent) -> Message:
         """An agent's public reply, as an entry of the conversation."""
-        return self._message("agent", reply.reply_id, reply.author.name, reply.sent_at, body=plain_text(reply.body))
+        return self._message(
+            "agent",
+            reply.reply_id,
+            reply.author.name,
+            reply.sent_at,
+            body=plain_text(reply.body),
+            body_html=harmless(plain_text(reply.body_html)),
+        )
 
     def was_asked(self, message_id: str, body: str, by: contracts.Requester, at: datetime) -> Message:
         """Something the requester wrote, as an entry of the conversation."""
@@ -114,12 +141,14 @@ class Ticket(Table):
         """
         assert self.takes_replies
         previous_status = self.status
+        self.revision += 1
         reply_id = str(uuid7())
         requester = self.snapshot.requester
         messages = [self.was_asked(reply_id, body, requester, now)]
         reopened = _is_reopened_by_a_reply(previous_status)
         if reopened:
             self.reopened_version = self.version
+            self.solved_version = 0
             messages.append(
                 self._message(
                     "system",
@@ -153,6 +182,22 @@ class Ticket(Table):
             )
         return messages, told
 
+    def mark_solved(self, now: datetime) -> tuple[Message, contracts.TicketSolved]:
+        """Take the requester's word that they need no more help: what it adds to the conversation, and what to tell."""
+        assert self.can_be_solved
+        previous_status = self.status
+        self.solved_version = self.version
+        self.revision += 1
+        solved_id = str(uuid7())
+        message = self._message("system", f"solved/{solved_id}", self.snapshot.requester.name, now, happening="solved")
+        return message, contracts.TicketSolved(
+            account_id=self.account_id,
+            ticket=self.known,
+            solved_id=solved_id,
+            previous_status=previous_status,
+            solved_at=now,
+        )
+
     def _message(
         self,
         kind: Kind,
@@ -161,6 +206,7 @@ class Ticket(Table):
         sent_at: datetime,
         *,
         body: str = "",
+        body_html: str = "",
         happening: Happening | None = None,
         previous_status: Status | None = None,
     ) -> Message:
@@ -171,6 +217,7 @@ class Ticket(Table):
             message_id=message_id,
             author_name=author_name,
             body=body,
+            body_html=body_html,
             happening=happening,
             previous_status=previous_status,
             sent_at=sent_at,

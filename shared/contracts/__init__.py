@@ -6,7 +6,7 @@ The rules a publisher in any language can rely on are in ARCHITECTURE.md, "Topic
 from shared.contracts.account import AccountUpdated, Logo, SurveyPolicy
 from shared.contracts.event import Event
 from shared.contracts.notification import NotificationFailed
-from shared.contracts.reply import ReplyPublished, ReplyReceived, ReplySent
+from shared.contracts.reply import LinkRenewed, ReplyPublished, ReplyReceived, ReplySent
 from shared.contracts.survey import (
     Survey,
     SurveyCreated,
@@ -22,6 +22,7 @@ from shared.contracts.ticket import (
     TicketCreated,
     TicketReopened,
     TicketResolved,
+    TicketSolved,
     TicketUpdated,
 )
 
@@ -31,9 +32,11 @@ EVENTS: tuple[type[Event], ...] = (
     TicketUpdated,
     TicketResolved,
     TicketReopened,
+    TicketSolved,
     ReplySent,
     ReplyReceived,
     ReplyPublished,
+    LinkRenewed,
     SurveyCreated,
     SurveyInvited,
     SurveySubmitted,
@@ -48,6 +51,7 @@ __all__ = [
     "AccountUpdated",
     "Agent",
     "Event",
+    "LinkRenewed",
     "Logo",
     "NotificationFailed",
     "ReplyPublished",
@@ -65,5 +69,6 @@ __all__ = [
     "TicketCreated",
     "TicketReopened",
     "TicketResolved",
+    "TicketSolved",
     "TicketUpdated",
 ]

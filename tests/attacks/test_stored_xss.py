@@ -30,7 +30,7 @@ from tests.reports.told import a_key, a_survey, created, submitted
 from tests.stage import Stage
 
 BENIGN = "Nothing but words"
-KINDS = ("reply_published", "survey_invited", "reply_received", "ticket_reopened")
+KINDS = ("reply_published", "link_renewed", "survey_invited", "reply_received", "ticket_reopened", "ticket_solved")
 
 
 def printable(text: str) -> str:
