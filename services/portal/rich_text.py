@@ -25,7 +25,7 @@ _DROPPED = {
 _cleaner = nh3.Cleaner(
     tags=_BLOCKS | _TABLES | _WORDS,
     clean_content_tags=_DROPPED,
-    attributes={"a": {"href"}},
+    attributes={"a": {"href"}, "*": set()},
     url_schemes={"http", "https", "mailto"},
     url_relative="deny",  # it would lead somewhere on our own site
     link_rel="noopener noreferrer nofollow ugc",
@@ -35,15 +35,17 @@ _cleaner = nh3.Cleaner(
 
 def harmless(html: str) -> str:
     """Clean HTML down to words, paragraphs, lists, tables and links. Empty when nothing of it can be read."""
-    if not html or len(html) > MAX_HTML_LENGTH:
-        return ""
-    cleaned = _cleaner.clean(html).strip()
-    return cleaned if Markup(cleaned).striptags().strip() else ""  # noqa: S704 - cleaned
+    return _cleaned(html) if len(html) <= MAX_HTML_LENGTH else ""
 
 
 def formatted(html: str) -> Markup:
     """Show HTML that was cleaned before, as the filter `formatted`."""
-    return Markup(_cleaner.clean(html))  # noqa: S704 - cleaned
+    return Markup(_cleaned(html))  # noqa: S704
+
+
+def _cleaned(html: str) -> str:
+    cleaned = _cleaner.clean(html).strip() if html else ""
+    return cleaned if Markup(cleaned).striptags().strip() else ""  # noqa: S704
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +139,8 @@ def _attribution(written: Sequence[str]) -> int:
         said.insert(0, line)
     if not said or len(said[-1]) > _LONGEST_MARK * 3 or not said[-1].rstrip().endswith((":", "：")):
         return 0
-    # The shortest end of the paragraph that names one: "On 2 March Ada <ada@…>" may stand on the line before "wrote:".
-    for length in range(1, len(said) + 1):
+    # A mail program breaks it in two where it is long. Of a longer paragraph it is the shortest end that names one.
+    for length in [len(said)] if len(said) <= 2 else range(1, 3):
         if _WHO_AND_WHEN.search("".join(said[-length:])):
             return count + length
     return 0

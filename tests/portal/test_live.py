@@ -120,7 +120,7 @@ async def test_what_is_no_news_is_not_told(portal: Stage, replicas: tuple[str, s
             await session.rollback()
         await portal.hears(a_ticket_updated(ticket=a_ticket(version=7, status="pending")))
 
-        assert await page.news() == (await portal.row(Ticket)).revision
+        assert await page.news() == (await portal.row(Ticket, ticket_id="T-1")).revision
 
 
 async def test_who_comes_back_is_told_what_they_missed(portal: Stage, replicas: tuple[str, str]) -> None:
