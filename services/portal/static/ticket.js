@@ -29,6 +29,7 @@ if (form && field) {
 const conversation = document.getElementById("conversation");
 const news = document.getElementById("news");
 const POLL_MS = 60_000;
+const AGAIN_MS = 5_000;
 
 let revision = Number(conversation.dataset.revision);
 let source, asking, timer;
@@ -37,7 +38,7 @@ let source, asking, timer;
 async function refresh() {
   const answer = await fetch(location.pathname, { headers: { Accept: "text/html" }, cache: "no-store" });
   if (answer.status === 404) return stop(); // the link opens nothing any more
-  if (!answer.ok) return;
+  if (!answer.ok) throw new Error(answer.status);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.getElementById("conversation");
   const newest = Number(fresh.dataset.revision);
@@ -79,7 +80,8 @@ async function ask() {
   try {
     await refresh();
   } catch (failure) {
-    console.warn("News did not come; they will with the next ones.", failure);
+    console.warn("News did not come; asking again in a moment.", failure);
+    setTimeout(ask, AGAIN_MS);
   }
   const again = asking === "again";
   asking = undefined;
