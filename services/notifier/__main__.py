@@ -1,4 +1,4 @@
-"""`python -m services.notifier run | migrate | dead-letters … | suppressions … | bounce`."""
+"""`python -m services.notifier run | migrate | dead-letters … | erasures | suppressions … | bounce`."""
 
 import os
 import sys
@@ -13,10 +13,11 @@ from sqlalchemy import delete, func
 from services.notifier import bounces, queries
 from services.notifier.app import create_app, create_service
 from services.notifier.settings import Settings
-from services.notifier.tables import Suppression, Table
+from services.notifier.tables import Erasure, Suppression, Table
 from shared.chassis.command_line import command_line
 from shared.chassis.lifecycle import Service
 from shared.chassis.program import Program
+from shared.public_pages.erasure_commands import erasures_command
 
 program = Program(
     name="notifier",
@@ -27,6 +28,7 @@ program = Program(
     versions=Path(__file__).parent / "migrations",
 )
 main = command_line(program)
+main.add_command(erasures_command(program, Erasure))
 
 
 @main.group()

@@ -6,13 +6,14 @@ of these commute and a repeat adds nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.notifier.emails import Email, Facts, gives_up_at
+from services.notifier.erasure import erase, erasures
 from services.notifier.tables import Account
 from shared.chassis import tracing
 from shared.chassis.kafka import EventRouter
@@ -23,6 +24,7 @@ from shared.contracts import (
     ReplyPublished,
     ReplyReceived,
     Requester,
+    RequesterErased,
     SurveyInvited,
     TicketReopened,
     TicketSolved,
@@ -35,7 +37,10 @@ from shared.public_pages.reader import storable_tag
 MAX_TEXT_LENGTH = 20_000
 """Characters of a reply that an email repeats; mail programs cut off what is much longer."""
 
-events = EventRouter()
+NEWS_FOR = timedelta(days=7)
+"""Agents are not told of what is older: emails are not kept for ever, and history may be heard again."""
+
+events = EventRouter(amend=erasures.amend)
 
 
 @events.on(AccountUpdated, awaited=True)
@@ -78,6 +83,8 @@ async def ask_requester(invited: SurveyInvited, session: AsyncSession, now: date
 async def tell_assignee_of_reply(received: ReplyReceived, session: AsyncSession, now: datetime) -> None:
     """Tell the assignee that the requester wrote. When that reopened the ticket, ticket.reopened tells instead."""
     ticket = received.ticket
+    if now - received.received_at >= NEWS_FOR:
+        return
     facts = _facts(received, author=ticket.requester.name, text=received.body)
     told = [] if received.reopened else [ticket.assignee]
     await _queue(_Letters("reply_received", received.reply_id, told, facts), received, session, now)
@@ -87,6 +94,8 @@ async def tell_assignee_of_reply(received: ReplyReceived, session: AsyncSession,
 async def tell_agents_of_reopening(reopened: TicketReopened, session: AsyncSession, now: datetime) -> None:
     """Tell assignee and watchers that the requester is not done."""
     ticket = reopened.ticket
+    if now - reopened.reopened_at >= NEWS_FOR:
+        return
     facts = _facts(reopened, author=ticket.requester.name, text=reopened.body, previous_status=reopened.previous_status)
     told = [ticket.assignee, *ticket.watchers]
     await _queue(_Letters("ticket_reopened", reopened.reply_id, told, facts), reopened, session, now)
@@ -98,6 +107,12 @@ async def tell_assignee_of_solution(solved: TicketSolved, session: AsyncSession,
     ticket = solved.ticket
     facts = _facts(solved, author=ticket.requester.name, previous_status=solved.previous_status)
     await _queue(_Letters("ticket_solved", solved.solved_id, [ticket.assignee], facts), solved, session, now)
+
+
+@events.on(RequesterErased)
+async def forget_requester(erased: RequesterErased, session: AsyncSession, now: datetime) -> None:
+    """Let go of a requester: every email to or about them, and their addresses that are not written to."""
+    await erasures.carry_out(erased, session, now, erase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +147,12 @@ def _storable(text: str) -> str:
 
 
 async def _queue(letters: _Letters, event: TicketEvent, session: AsyncSession, now: datetime) -> None:
-    """Queue one email for each address: who was told, or is named twice, meets the unique index. Raises Awaits."""
+    """Queue one email for each address: who was told, or is named twice, meets the unique index. Raises Awaits.
+
+    Of a requester who was erased there is nothing to tell.
+    """
+    if event.ticket.requester.erased:
+        return
     await account_of(Account, event.account_id, session)
     told = [
         (address, person) for person in letters.people if person and (address := _storable(person.email or "").strip())
@@ -158,6 +178,7 @@ async def _queue(letters: _Letters, event: TicketEvent, session: AsyncSession, n
                     "give_up_at": gives_up_at(now, letters.facts.expires_at),
                     "traceparent": tracing.traceparent(),
                     "created_at": now,
+                    "requester_id": event.ticket.requester.requester_id,
                 }
                 for address, person in told
             ]

@@ -8,12 +8,14 @@ from litestar import Litestar
 from services.portal.handlers import events
 from services.portal.link import TicketLinks
 from services.portal.live import Live
+from services.portal.retention import periods
 from services.portal.rich_text import formatted, passages
 from services.portal.routes import ROUTES
 from services.portal.settings import Settings
 from services.portal.tables import Account, Quarantined, RateLimitBucket, SpentChallenge
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
+from shared.chassis.retention import Retention
 from shared.public_pages.branding import brand_routes
 from shared.public_pages.captcha import Gate
 from shared.public_pages.pace import Pace
@@ -43,7 +45,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
             "quarantine": quarantine,
             "live": live,
         },
-        chores=[live.listen],
+        chores=[live.listen, Retention(periods(settings)).keep_to_periods],
         farewells=[live.dismiss],
         forgets=[gate.forget_expired, limiter.forget_full, quarantine.forget_old],
         clock=clock,

@@ -23,7 +23,7 @@ from shared.chassis.clock import Clock
 from shared.chassis.database import Sessions
 
 CHANNEL = "ticket_changed"
-"""The trigger's, in migration portal_0005."""
+"""The trigger's, in migration portal_0006."""
 
 HEARTBEAT_SECONDS = 15.0
 """Between signs of life to a reader, which keep proxies from hanging up, and to the database."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import BigInteger, CheckConstraint, Text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
@@ -37,6 +37,7 @@ class Message(Table):
     `body_html` is the agent's own formatting of `body`, already harmless; empty where there is none.
     `happening` and, for a reopening, `previous_status` say what a system message is about; its `author_name` is who
     did it, empty when a rule of the help desk did. Agents' and requesters' ids are told apart by `kind`.
+    `requester_id` is whose ticket it was then: what was written by them or to them.
     """
 
     __tablename__ = "messages"
@@ -49,6 +50,7 @@ class Message(Table):
             "(coalesce(happening, '') = 'reopened') = (previous_status IS NOT NULL)",
             name="reopening_knows_what_it_undid",
         ),
+        Index("ix_messages_account_id_requester_id", "account_id", "requester_id"),
     )
 
     account_id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -61,6 +63,7 @@ class Message(Table):
     happening: Mapped[Happening | None] = mapped_column(Text)
     previous_status: Mapped[Status | None] = mapped_column(Text)
     sent_at: Mapped[Timestamp]
+    requester_id: Mapped[str | None] = mapped_column(Text)
 
 
 class Ticket(Table):
@@ -71,6 +74,7 @@ class Ticket(Table):
     """
 
     __tablename__ = "tickets"
+    __table_args__ = (Index("ix_tickets_account_id_requester_id", "account_id", "requester_id"),)
 
     account_id: Mapped[str] = mapped_column(Text, primary_key=True)
     ticket_id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -79,6 +83,11 @@ class Ticket(Table):
     reopened_version: Mapped[int] = mapped_column(BigInteger, default=0)
     solved_version: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     revision: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    requester_id: Mapped[str | None] = mapped_column(
+        # Written as PostgreSQL prints it, so that the drift test can compare the two.
+        Text,
+        Computed("(snapshot #>> '{requester,requester_id}'::text[])", persisted=True),
+    )
 
     def learn(self, told: contracts.Ticket) -> None:
         """Take what an event tells of the ticket, unless something newer is known."""
@@ -119,19 +128,25 @@ class Ticket(Table):
             reply.reply_id,
             reply.author.name,
             reply.sent_at,
+            requester_id=reply.ticket.requester.requester_id,
             body=plain_text(reply.body),
             body_html=harmless(plain_text(reply.body_html)),
         )
 
     def was_asked(self, message_id: str, body: str, by: contracts.Requester, at: datetime) -> Message:
         """Something the requester wrote, as an entry of the conversation."""
-        return self._message("requester", message_id, by.name, at, body=plain_text(body))
+        return self._message("requester", message_id, by.name, at, requester_id=by.requester_id, body=plain_text(body))
 
     def was_resolved(self, resolved: contracts.TicketResolved) -> Message:
         """A resolution, as an entry of the conversation: one for each version that is one."""
         name = resolved.resolved_by.name if resolved.resolved_by else ""
         return self._message(
-            "system", f"resolved/{resolved.ticket.version}", name, resolved.resolved_at, happening="resolved"
+            "system",
+            f"resolved/{resolved.ticket.version}",
+            name,
+            resolved.resolved_at,
+            requester_id=resolved.ticket.requester.requester_id,
+            happening="resolved",
         )
 
     def take_reply(self, body: str, now: datetime) -> tuple[list[Message], list[contracts.Event]]:
@@ -155,6 +170,7 @@ class Ticket(Table):
                     f"reopened/{reply_id}",
                     requester.name,
                     now,
+                    requester_id=requester.requester_id,
                     happening="reopened",
                     previous_status=previous_status,
                 )
@@ -189,7 +205,15 @@ class Ticket(Table):
         self.solved_version = self.version
         self.revision += 1
         solved_id = str(uuid7())
-        message = self._message("system", f"solved/{solved_id}", self.snapshot.requester.name, now, happening="solved")
+        requester = self.snapshot.requester
+        message = self._message(
+            "system",
+            f"solved/{solved_id}",
+            requester.name,
+            now,
+            requester_id=requester.requester_id,
+            happening="solved",
+        )
         return message, contracts.TicketSolved(
             account_id=self.account_id,
             ticket=self.known,
@@ -205,6 +229,7 @@ class Ticket(Table):
         author_name: str,
         sent_at: datetime,
         *,
+        requester_id: str,
         body: str = "",
         body_html: str = "",
         happening: Happening | None = None,
@@ -221,6 +246,7 @@ class Ticket(Table):
             happening=happening,
             previous_status=previous_status,
             sent_at=sent_at,
+            requester_id=requester_id,
         )
 
 

@@ -1,13 +1,14 @@
-"""`python -m services.surveys run | migrate | dead-letters … | quarantine …`."""
+"""`python -m services.surveys run | migrate | dead-letters … | erasures | quarantine …`."""
 
 from pathlib import Path
 
 from services.surveys.app import create_app, create_service
 from services.surveys.ratings import restore_rating
 from services.surveys.settings import Settings
-from services.surveys.tables import Quarantined, Table
+from services.surveys.tables import Erasure, Quarantined, Table
 from shared.chassis.command_line import command_line
 from shared.chassis.program import Program
+from shared.public_pages.erasure_commands import erasures_command
 from shared.public_pages.quarantine_commands import quarantine_commands
 
 program = Program(
@@ -19,6 +20,7 @@ program = Program(
     versions=Path(__file__).parent / "migrations",
 )
 main = command_line(program)
+main.add_command(erasures_command(program, Erasure))
 main.add_command(quarantine_commands(program, Quarantined, restore_rating))
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ from litestar import Litestar
 
 from services.surveys.deadlines import expire_overdue_surveys
 from services.surveys.handlers import events
+from services.surveys.retention import periods
 from services.surveys.routes import ROUTES
 from services.surveys.settings import Settings
 from services.surveys.tables import Account, Quarantined, RateLimitBucket, SpentChallenge
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
+from shared.chassis.retention import Retention
 from shared.public_pages.access_links import AccessLinks
 from shared.public_pages.branding import brand_routes
 from shared.public_pages.captcha import Gate
@@ -39,7 +41,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
             "pace": Pace(key),
             "quarantine": quarantine,
         },
-        chores=[expire_overdue_surveys],
+        chores=[expire_overdue_surveys, Retention(periods(settings)).keep_to_periods],
         forgets=[gate.forget_expired, limiter.forget_full, quarantine.forget_old],
         clock=clock,
     )

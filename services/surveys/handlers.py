@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.surveys import queries
+from services.surveys.erasure import erase, erasures
 from services.surveys.survey import Survey
 from services.surveys.tables import Account, SkippedSurvey, Ticket
 from shared.chassis.kafka import EventRouter
@@ -18,6 +19,7 @@ from shared.chassis.outbox import emit
 from shared.contracts import (
     AccountUpdated,
     NotificationFailed,
+    RequesterErased,
     SurveySkipped,
     TicketReopened,
     TicketResolved,
@@ -27,7 +29,7 @@ from shared.public_pages.access_links import AccessLinks
 from shared.public_pages.branding import account_of, keep_account
 from shared.public_pages.reader import storable_tag
 
-events = EventRouter()
+events = EventRouter(amend=erasures.amend)
 
 
 @events.on(AccountUpdated, awaited=True)
@@ -94,6 +96,12 @@ async def close_survey_that_did_not_arrive(failed: NotificationFailed, session: 
     survey = await session.scalar(queries.survey_named(failed.account_id, failed.ticket_id, failed.subject_id))
     if survey and survey.state == "pending":
         emit(session, survey.expire("undeliverable", now))
+
+
+@events.on(RequesterErased)
+async def forget_requester(erased: RequesterErased, session: AsyncSession, now: datetime) -> None:
+    """Let go of a requester: names, subjects, comments and links. Scores, dates and agents stay."""
+    await erasures.carry_out(erased, session, now, erase)
 
 
 def _objection(resolved: TicketResolved, account: Account, now: datetime) -> str | None:

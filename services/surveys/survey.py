@@ -1,10 +1,11 @@
 """The survey: pending, submitted or expired. Rules only; sees no session, is told what time it is."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
@@ -42,6 +43,7 @@ class Survey(Table):
             name="state_has_its_facts",
         ),
         Index("ix_surveys_overdue", "expires_at", postgresql_where=text("state = 'pending'")),
+        Index("ix_surveys_account_id_requester_id", "account_id", "requester_id"),
     )
 
     survey_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -58,6 +60,8 @@ class Survey(Table):
     submitted_at: Mapped[Timestamp | None]
     expired_reason: Mapped[str | None] = mapped_column(Text)
     expired_at: Mapped[Timestamp | None]
+    # Written as PostgreSQL prints it, so that the drift test can compare the two.
+    requester_id: Mapped[str | None] = mapped_column(Text, Computed("(facts ->> 'requester_id'::text)", persisted=True))
 
     @classmethod
     def open(cls, resolved: contracts.TicketResolved, account: Account, links: AccessLinks, now: datetime) -> "Survey":
@@ -78,6 +82,7 @@ class Survey(Table):
                 subject=ticket.subject,
                 requester_name=ticket.requester.name,
                 requester_locale=ticket.requester.locale,
+                requester_id=ticket.requester.requester_id,
                 priority=ticket.priority,
                 channel=ticket.channel,
                 # The resolution fixes whom the rating is about; a later change of assignee does not move it.
@@ -125,6 +130,16 @@ class Survey(Table):
         self.expired_reason = reason
         self.expired_at = now
         return contracts.SurveyExpired(account_id=self.account_id, survey=self.facts, reason=reason, expired_at=now)
+
+    def forget_words(self) -> None:
+        """Keep what figures are made of, and nothing that a person wrote or is called by."""
+        self.comment = ""
+        self.facts = replace(self.facts, subject="", requester_name="", requester_locale=None)
+
+    def forget_requester(self) -> None:
+        """Forget the person as well: the link that they have opens nothing any more."""
+        self.forget_words()
+        self.link_digest = digest(f"erased {self.survey_id}")  # no token is spelled so
 
     def created(self) -> contracts.SurveyCreated:
         """Tell that the record exists."""

@@ -7,6 +7,7 @@ from shared.contracts.account import AccountUpdated, Logo, SurveyPolicy
 from shared.contracts.event import Event
 from shared.contracts.notification import NotificationFailed
 from shared.contracts.reply import LinkRenewed, ReplyPublished, ReplyReceived, ReplySent
+from shared.contracts.requester import RequesterErased, RequesterForgotten
 from shared.contracts.survey import (
     Survey,
     SurveyCreated,
@@ -43,6 +44,8 @@ EVENTS: tuple[type[Event], ...] = (
     SurveyExpired,
     SurveySkipped,
     NotificationFailed,
+    RequesterErased,
+    RequesterForgotten,
 )
 """Every event there is, one per topic."""
 
@@ -58,6 +61,8 @@ __all__ = [
     "ReplyReceived",
     "ReplySent",
     "Requester",
+    "RequesterErased",
+    "RequesterForgotten",
     "Survey",
     "SurveyCreated",
     "SurveyExpired",

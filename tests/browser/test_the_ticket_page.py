@@ -1,15 +1,14 @@
 """What the ticket page's script adds, in a real browser: news that come by themselves, drafts that stay, paper."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from shared.public_pages.pace import FASTEST
 from tests.attacks.test_rate_limits import replica
-from tests.browser.test_the_loop_by_clicking import FLAGS, PATIENCE_MS
+from tests.browser.test_the_loop_by_clicking import PATIENCE_MS
 from tests.builders import a_reply_received, a_reply_sent, a_ticket, a_ticket_updated
 from tests.portal.conftest import mailed, portal, portal_stage
 from tests.portal.test_live import listening
@@ -27,17 +26,15 @@ async def url(portal: Stage) -> AsyncIterator[str]:
 
 
 @pytest_asyncio.fixture
-async def context(chromium_path: Path) -> AsyncIterator[BrowserContext]:
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     """A person's browser. What a page complains of in the console fails the test, but for what was out of reach."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
-        context = await browser.new_context(viewport={"width": 390, "height": 800}, reduced_motion="reduce")
-        context.set_default_timeout(PATIENCE_MS)
-        complaints: list[str] = []
-        context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        context.on("weberror", lambda error: complaints.append(str(error.error)))
-        yield context
-        await browser.close()
+    context = await browser.new_context(viewport={"width": 390, "height": 800}, reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE_MS)
+    complaints: list[str] = []
+    context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    yield context
+    await context.close()
     assert [complaint for complaint in complaints if not complaint.startswith("Failed to load resource")] == []
 
 

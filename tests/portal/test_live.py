@@ -263,7 +263,7 @@ async def test_a_stop_ends_streams_at_once(portal: Stage) -> None:
             begun = time.monotonic()
             assert await page.next() == {}
             assert time.monotonic() - begun < 2
-        assert await asyncio.wait_for(process.wait(), 15) == 0
+        assert await asyncio.wait_for(process.wait(), 15) == -signal.SIGTERM
     finally:
         if process.returncode is None:
             process.kill()

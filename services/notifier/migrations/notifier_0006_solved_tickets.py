@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "notifier_0005"
-down_revision = "notifier_0004"
+revision = "notifier_0006_solved_tickets"
+down_revision = "notifier_0005_erasure"
 branch_labels = None
 depends_on = None
 

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "portal_0005"
-down_revision = "portal_0004"
+revision = "portal_0006_ticket_page"
+down_revision = "portal_0005_erasure"
 branch_labels = None
 depends_on = None
 
