@@ -10,7 +10,9 @@ from services.portal.attachments import Attachments
 from services.portal.chosen_files import Limits
 from services.portal.handlers import events
 from services.portal.link import TicketLinks
+from services.portal.live import Live
 from services.portal.retention import periods
+from services.portal.rich_text import formatted, passages
 from services.portal.routes import ROUTES
 from services.portal.settings import Settings
 from services.portal.storage import Storage
@@ -35,6 +37,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
     gate = Gate(key, SpentChallenge, limiter)
     quarantine = Quarantine(Quarantined)
     attachments = attachments_of(settings)
+    live = Live()
     return Service(
         name="portal",
         settings=settings,
@@ -46,8 +49,10 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
             "pace": Pace(key),
             "quarantine": quarantine,
             "attachments": attachments,
+            "live": live,
         },
-        chores=[attachments.sweep_attachments, Retention(periods(settings)).keep_to_periods],
+        chores=[attachments.sweep_attachments, live.listen, Retention(periods(settings)).keep_to_periods],
+        farewells=[live.dismiss],
         forgets=[gate.forget_expired, limiter.forget_full, quarantine.forget_old],
         clock=clock,
     )
@@ -72,10 +77,12 @@ def attachments_of(settings: Settings) -> Attachments:
 
 def create_app(service: Service) -> Litestar:
     """Make the pages and the API."""
+    routes = [*ROUTES, api, *brand_routes(Account), *service.provided["gate"].routes()]
     return public_app(
         service,
-        [*ROUTES, api, *brand_routes(Account), *service.provided["gate"].routes()],
+        routes,
         folder=FOLDER,
+        filters={"formatted": formatted, "passages": passages},
         openapi_config=openapi,
         include_in_schema=False,  # the API says otherwise of itself
     )

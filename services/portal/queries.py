@@ -36,10 +36,18 @@ def ticket_of(account_id: str, ticket_id: str) -> Select[Ticket]:
 
 
 def links_of(account_id: str, ticket_id: str) -> Select[AccessLink]:
-    """Find a ticket's links, the current one first."""
+    """Find a ticket's links as they are now, the current one first."""
     return (
-        select(AccessLink).filter_by(account_id=account_id, ticket_id=ticket_id).order_by(AccessLink.generation.desc())
+        select(AccessLink)
+        .filter_by(account_id=account_id, ticket_id=ticket_id)
+        .order_by(AccessLink.generation.desc())
+        .execution_options(populate_existing=True)  # one may have been looked at before its ticket was locked
     )
+
+
+def revision_of(ticket: Ticket) -> Select[int]:
+    """Find how far a ticket has come by now."""
+    return select(Ticket.revision).filter_by(account_id=ticket.account_id, ticket_id=ticket.ticket_id)
 
 
 def conversation_of(ticket: Ticket) -> Select[Message]:

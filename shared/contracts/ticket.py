@@ -126,3 +126,19 @@ class TicketReopened(TicketEvent):
     body: str
     previous_status: Status
     reopened_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketSolved(TicketEvent):
+    """The requester said that they need no more help. Said by the portal.
+
+    `ticket` is the last snapshot the portal knew, with status resolved and the version it had: the help desk, which
+    alone counts versions, answers with `ticket.resolved`. Of this and `ticket.reopened`, which may arrive in any order,
+    the one that happened later holds.
+    """
+
+    topic: ClassVar[str] = "ticket.solved"
+
+    solved_id: str
+    previous_status: Status
+    solved_at: datetime

@@ -28,7 +28,7 @@ from shared.contracts.requester import Service
 from shared.contracts.survey import SurveyEvent
 from shared.contracts.ticket import Ticket, TicketEvent
 
-WORDS = frozenset({"description", "body", "comment"})
+WORDS = frozenset({"description", "body", "body_html", "comment"})
 """Fields of events that hold what people wrote."""
 
 ERASED = Counter("closeloop_requesters_erased_total", "Requests to erase a requester that were carried out.")

@@ -79,9 +79,10 @@ DOWNLOADS = Limits(
     link=Rate(60, _minute(30)),
     tenant=Rate(3000, _second(50)),
 )
+FRESH_LINKS = Limits(asked="fresh link", address=Rate(30, _minute(2)), link=Rate(5, _minute(1)))
 UNKNOWN_LINKS = Limits(asked="unknown link", address=Rate(120, _second(1)))
 
-ALL = (SENDING, CHALLENGES, CODES, DOWNLOADS, UNKNOWN_LINKS)
+ALL = (SENDING, CHALLENGES, CODES, DOWNLOADS, FRESH_LINKS, UNKNOWN_LINKS)
 
 
 class BucketColumns:

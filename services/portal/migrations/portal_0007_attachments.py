@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "portal_0005_attachments"
-down_revision = "portal_0005_erasure"
+revision = "portal_0007_attachments"
+down_revision = "portal_0006_ticket_page"
 branch_labels = None
 depends_on = None
 
