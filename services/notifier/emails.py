@@ -17,7 +17,7 @@ from shared.contracts.ticket import Status
 
 State = Literal["queued", "sent", "failed"]
 
-TO_REQUESTERS = ("reply_published", "survey_invited")
+TO_REQUESTERS = ("reply_published", "link_renewed", "survey_invited")
 """Kinds that go to the requester; the others go to agents."""
 
 LEASE = timedelta(minutes=5)
@@ -55,7 +55,9 @@ class Email(Table):
         Index("uq_emails_once", "account_id", "kind", "subject_id", func.lower(text("recipient")), unique=True),
         Index("ix_emails_due", "due_at", postgresql_where=text("state = 'queued'")),
         CheckConstraint(
-            "kind IN ('reply_published', 'survey_invited', 'reply_received', 'ticket_reopened')", name="kind_is_known"
+            "kind IN ('reply_published', 'link_renewed', 'survey_invited', 'reply_received', 'ticket_reopened',"
+            " 'ticket_solved')",
+            name="kind_is_known",
         ),
         CheckConstraint("state IN ('queued', 'sent', 'failed')", name="state_is_known"),
         CheckConstraint("state = 'failed' OR (state = 'sent') = (sent_at IS NOT NULL)", name="sent_has_its_time"),

@@ -4,9 +4,10 @@ The rules a publisher in any language can rely on are in ARCHITECTURE.md, "Topic
 """
 
 from shared.contracts.account import AccountUpdated, Logo, SurveyPolicy
+from shared.contracts.attachment import Attachment
 from shared.contracts.event import Event
 from shared.contracts.notification import NotificationFailed
-from shared.contracts.reply import ReplyPublished, ReplyReceived, ReplySent
+from shared.contracts.reply import LinkRenewed, ReplyPublished, ReplyReceived, ReplySent
 from shared.contracts.requester import RequesterErased, RequesterForgotten
 from shared.contracts.survey import (
     Survey,
@@ -23,6 +24,7 @@ from shared.contracts.ticket import (
     TicketCreated,
     TicketReopened,
     TicketResolved,
+    TicketSolved,
     TicketUpdated,
 )
 
@@ -32,9 +34,11 @@ EVENTS: tuple[type[Event], ...] = (
     TicketUpdated,
     TicketResolved,
     TicketReopened,
+    TicketSolved,
     ReplySent,
     ReplyReceived,
     ReplyPublished,
+    LinkRenewed,
     SurveyCreated,
     SurveyInvited,
     SurveySubmitted,
@@ -50,7 +54,9 @@ __all__ = [
     "EVENTS",
     "AccountUpdated",
     "Agent",
+    "Attachment",
     "Event",
+    "LinkRenewed",
     "Logo",
     "NotificationFailed",
     "ReplyPublished",
@@ -70,5 +76,6 @@ __all__ = [
     "TicketCreated",
     "TicketReopened",
     "TicketResolved",
+    "TicketSolved",
     "TicketUpdated",
 ]

@@ -23,7 +23,7 @@ from tests.notifier.conftest import Post
 from tests.portal.conftest import mailed, reply
 from tests.stage import Stage
 
-KINDS = ("reply_published", "survey_invited", "reply_received", "ticket_reopened")
+KINDS = ("reply_published", "link_renewed", "survey_invited", "reply_received", "ticket_reopened", "ticket_solved")
 BREAKS = {
     "CR LF": "\r\n",
     "LF": "\n",
