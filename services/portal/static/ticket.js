@@ -96,7 +96,8 @@ function start() {
   source.addEventListener("error", () => {
     if (source?.readyState !== EventSource.CLOSED) return; // it comes back by itself
     source = undefined;
-    timer = setTimeout(() => ask().then(start), POLL_MS); // no room, or nobody to tell us: look from time to time
+    // No room, or nobody to tell us: look from time to time, not all at the same.
+    timer = setTimeout(() => ask().then(start), POLL_MS * (0.5 + Math.random()));
   });
 }
 
