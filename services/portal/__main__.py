@@ -1,4 +1,4 @@
-"""`python -m services.portal run | migrate | dead-letters … | erasures | quarantine … | links …`."""
+"""`python -m services.portal run | migrate | dead-letters … | erasures | quarantine … | keys … | links …`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +11,13 @@ from services.portal.app import create_app, create_service
 from services.portal.link import AccessLink
 from services.portal.replies import restore_reply
 from services.portal.settings import Settings
-from services.portal.tables import Erasure, Quarantined, Table
+from services.portal.tables import Account, ApiKey, Erasure, Quarantined, Table
 from services.portal.ticket import Ticket
 from shared.chassis.command_line import command_line
 from shared.chassis.lifecycle import Service
 from shared.chassis.program import Program
 from shared.public_pages.erasure_commands import erasures_command
+from shared.public_pages.key_commands import key_commands
 from shared.public_pages.quarantine_commands import quarantine_commands
 
 program = Program(
@@ -30,6 +31,9 @@ program = Program(
 main = command_line(program)
 main.add_command(erasures_command(program, Erasure))
 main.add_command(quarantine_commands(program, Quarantined, restore_reply))
+main.add_command(
+    key_commands(program, ApiKey, Account, opens="Keys that open attachments, by HTTP.", platform=True), "keys"
+)
 
 
 @main.group("links")

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.portal import queries
+from services.portal.attached_files import expect
 from services.portal.erasure import erase, erasures
 from services.portal.link import TicketLinks
 from services.portal.tables import Account
@@ -50,9 +51,12 @@ async def begin_conversation(
 ) -> None:
     """Show a new ticket, with what its requester wrote first."""
     ticket = await _ticket(created, session, now, links)
-    if created.description.strip():
+    if created.description.strip() or created.attachments:
         told = created.ticket
-        await _add(ticket, ticket.was_asked(DESCRIPTION, created.description, told.requester, told.created_at), session)
+        message = ticket.was_asked(
+            DESCRIPTION, created.description, told.requester, told.created_at, attachments=created.attachments
+        )
+        await _add(ticket, message, session)
 
 
 @events.on(TicketUpdated)
@@ -112,7 +116,9 @@ async def show_reply_from_elsewhere(
     requester = received.ticket.requester
     if requester.erased:
         return
-    message = ticket.was_asked(received.reply_id, received.body, requester, received.received_at)
+    message = ticket.was_asked(
+        received.reply_id, received.body, requester, received.received_at, attachments=received.attachments
+    )
     await _add(ticket, message, session)
 
 
@@ -161,4 +167,5 @@ async def _add(ticket: Ticket, message: Message, session: AsyncSession) -> bool:
     session.add(message)
     ticket.revision += 1
     await session.flush()
+    await expect(message.attachments, session, account_id=message.account_id)
     return True

@@ -14,6 +14,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
+from services.portal.file_names import presentable
 from services.portal.rich_text import harmless
 from services.portal.tables import Table
 from shared import contracts
@@ -62,6 +63,9 @@ class Message(Table):
     body_html: Mapped[str] = mapped_column(Text, default="", server_default="")
     happening: Mapped[Happening | None] = mapped_column(Text)
     previous_status: Mapped[Status | None] = mapped_column(Text)
+    attachments: Mapped[tuple[contracts.Attachment, ...]] = mapped_column(
+        Json(tuple[contracts.Attachment, ...]), default=(), server_default="[]"
+    )
     sent_at: Mapped[Timestamp]
     requester_id: Mapped[str | None] = mapped_column(Text)
 
@@ -131,11 +135,27 @@ class Ticket(Table):
             requester_id=reply.ticket.requester.requester_id,
             body=plain_text(reply.body),
             body_html=harmless(plain_text(reply.body_html)),
+            attachments=reply.attachments,
         )
 
-    def was_asked(self, message_id: str, body: str, by: contracts.Requester, at: datetime) -> Message:
+    def was_asked(
+        self,
+        message_id: str,
+        body: str,
+        by: contracts.Requester,
+        at: datetime,
+        attachments: Sequence[contracts.Attachment] = (),
+    ) -> Message:
         """Something the requester wrote, as an entry of the conversation."""
-        return self._message("requester", message_id, by.name, at, requester_id=by.requester_id, body=plain_text(body))
+        return self._message(
+            "requester",
+            message_id,
+            by.name,
+            at,
+            requester_id=by.requester_id,
+            body=plain_text(body),
+            attachments=attachments,
+        )
 
     def was_resolved(self, resolved: contracts.TicketResolved) -> Message:
         """A resolution, as an entry of the conversation: one for each version that is one."""
@@ -149,7 +169,9 @@ class Ticket(Table):
             happening="resolved",
         )
 
-    def take_reply(self, body: str, now: datetime) -> tuple[list[Message], list[contracts.Event]]:
+    def take_reply(
+        self, body: str, now: datetime, attachments: Sequence[contracts.Attachment] = ()
+    ) -> tuple[list[Message], list[contracts.Event]]:
         """Take the requester's reply: what it adds to the conversation, and what there is to tell.
 
         Pending or resolved becomes open, which a system message says.
@@ -159,7 +181,7 @@ class Ticket(Table):
         self.revision += 1
         reply_id = str(uuid7())
         requester = self.snapshot.requester
-        messages = [self.was_asked(reply_id, body, requester, now)]
+        messages = [self.was_asked(reply_id, body, requester, now, attachments)]
         reopened = _is_reopened_by_a_reply(previous_status)
         if reopened:
             self.reopened_version = self.version
@@ -183,6 +205,7 @@ class Ticket(Table):
                 body=body,
                 received_at=now,
                 reopened=reopened,
+                attachments=tuple(attachments),
             )
         ]
         if reopened:
@@ -232,6 +255,7 @@ class Ticket(Table):
         requester_id: str,
         body: str = "",
         body_html: str = "",
+        attachments: Sequence[contracts.Attachment] = (),
         happening: Happening | None = None,
         previous_status: Status | None = None,
     ) -> Message:
@@ -243,6 +267,7 @@ class Ticket(Table):
             author_name=author_name,
             body=body,
             body_html=body_html,
+            attachments=tuple(replace(each, name=presentable(each.name)) for each in attachments),
             happening=happening,
             previous_status=previous_status,
             sent_at=sent_at,

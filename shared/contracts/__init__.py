@@ -4,6 +4,7 @@ The rules a publisher in any language can rely on are in ARCHITECTURE.md, "Topic
 """
 
 from shared.contracts.account import AccountUpdated, Logo, SurveyPolicy
+from shared.contracts.attachment import Attachment
 from shared.contracts.event import Event
 from shared.contracts.notification import NotificationFailed
 from shared.contracts.reply import LinkRenewed, ReplyPublished, ReplyReceived, ReplySent
@@ -53,6 +54,7 @@ __all__ = [
     "EVENTS",
     "AccountUpdated",
     "Agent",
+    "Attachment",
     "Event",
     "LinkRenewed",
     "Logo",

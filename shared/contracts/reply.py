@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from shared.contracts.attachment import Attachment
 from shared.contracts.ticket import Agent, TicketEvent
 
 
@@ -24,6 +25,7 @@ class ReplySent(TicketEvent):
     sent_at: datetime
     visibility: str
     body_html: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class ReplyReceived(TicketEvent):
     received_at: datetime
     via: str = "portal"
     reopened: bool = False
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -173,6 +173,8 @@ def without_requester(event: Event) -> Event | None:
     if "link" in names:
         return None
     emptied: dict[str, Any] = dict.fromkeys(names & WORDS, "")
+    if "attachments" in names:
+        emptied["attachments"] = ()
     if isinstance(event, TicketEvent):
         emptied["ticket"] = ticket_without_requester(event.ticket)
     elif isinstance(event, SurveyEvent):

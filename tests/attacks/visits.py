@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from shared.public_pages.rate_limits import CHALLENGES, CODES, FRESH_LINKS, SENDING, Limits
+from shared.public_pages.rate_limits import CHALLENGES, CODES, DOWNLOADS, FRESH_LINKS, SENDING, Limits
 from tests.stage import Stage
 
 
@@ -35,6 +35,7 @@ LINK = "opens with a link only; looking is free, for mail scanners and people al
 CHEAP = "served from memory, or by a look-up of a public hash"
 READERS = "as many at a time as live.py has room for; without a listener, as on stage, 503"
 OPERATORS = "for operators; not exposed to strangers"
+KEY = "opens with a key of 256 random bits only, which costs one look-up"
 
 
 def _visits() -> Iterator[Visit]:
@@ -57,6 +58,14 @@ def _visits() -> Iterator[Visit]:
     yield Visit("portal", "POST", "/t/{token}/solved", "{page}/solved", SENDING)
     yield Visit("portal", "GET", "/t/{token}/events", "{page}/events", READERS)
     yield Visit("surveys", "GET", "/s/{token}/thanks", "{page}/thanks", LINK)
+    download = "/t/{token}/attachments/{attachment_id}"
+    yield Visit("portal", "GET", download, "{page}/attachments/manual-1", DOWNLOADS)
+    for method in ("GET", "PUT"):
+        api = "/api/v1/accounts/{account_id}/attachments/{attachment_id}"
+        yield Visit("portal", method, api, "/api/v1/accounts/acme/attachments/manual-1", KEY)
+    for rest in ("", "/openapi.json", "/{path}"):
+        document = f"/api/v1/openapi.json{rest}"
+        yield Visit("portal", "GET", document, document.replace("{path}", "else"), CHEAP)
 
 
 VISITS = tuple(_visits())

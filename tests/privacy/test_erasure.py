@@ -292,7 +292,15 @@ async def test_each_request_has_one_receipt_that_counts_what_went(portal: Stage)
         requester_id="rita",
         request_id="erasure-1",
         service="portal",
-        rows={"tickets": 1, "messages": 2, "access_links": 1, "quarantined": 0, "dead_letters": 0, "outbox": 1},
+        rows={
+            "tickets": 1,
+            "messages": 2,
+            "access_links": 1,
+            "quarantined": 0,
+            "attached_files": 0,
+            "dead_letters": 0,
+            "outbox": 1,
+        },
         forgotten_at=NOON,
     )
     assert (second.request_id, second.rows["messages"]) == ("erasure-2", 0)
