@@ -62,7 +62,10 @@ function addMessages(fresh) {
       else conversation.prepend(added);
       if (added.classList.contains("message")) count += 1;
       before = added;
-    } else before = mine;
+    } else {
+      swap(mine.querySelector(".attachments"), article.querySelector(".attachments")); // a file may have come since
+      before = mine;
+    }
   }
   if (before) conversation.querySelector(".empty")?.remove();
   return count;
