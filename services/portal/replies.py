@@ -10,9 +10,9 @@ from shared.chassis.outbox import emit
 from shared.public_pages.quarantine import NotRestored, QuarantinedColumns
 
 
-def take_reply(ticket: Ticket, body: str, session: AsyncSession, now: datetime) -> None:
-    """Add the reply to the conversation of a ticket that is locked and takes replies, and tell of it."""
-    messages, events = ticket.take_reply(body, now)
+def take_reply(ticket: Ticket, body: str, session: AsyncSession, now: datetime, *, reply_id: str | None = None) -> None:
+    """Add the reply to the conversation of a ticket, which is locked, and tell of it."""
+    messages, events = ticket.take_reply(body, now, reply_id=reply_id)
     session.add_all(messages)
     for event in events:
         emit(session, event)

@@ -107,14 +107,16 @@ class Ticket(Table):
             "system", f"resolved/{resolved.ticket.version}", name, resolved.resolved_at, happening="resolved"
         )
 
-    def take_reply(self, body: str, now: datetime) -> tuple[list[Message], list[contracts.Event]]:
+    def take_reply(
+        self, body: str, now: datetime, *, reply_id: str | None = None
+    ) -> tuple[list[Message], list[contracts.Event]]:
         """Take the requester's reply: what it adds to the conversation, and what there is to tell.
 
-        Pending or resolved becomes open, which a system message says.
+        Pending or resolved becomes open, which a system message says. Closed stays closed: no form sends a reply then,
+        but what was written elsewhere, and has its `reply_id` from there, is told all the same.
         """
-        assert self.takes_replies
         previous_status = self.status
-        reply_id = str(uuid7())
+        reply_id = reply_id or str(uuid7())
         requester = self.snapshot.requester
         messages = [self.was_asked(reply_id, body, requester, now)]
         reopened = _is_reopened_by_a_reply(previous_status)

@@ -3,15 +3,18 @@
 The rules a publisher in any language can rely on are in ARCHITECTURE.md, "Topics".
 """
 
-from shared.contracts.account import AccountUpdated, Logo, SurveyPolicy
+from shared.contracts.account import AccountUpdated, Logo, SurveyPolicy, SurveyReason, SurveyWording
 from shared.contracts.event import Event
 from shared.contracts.notification import NotificationFailed
 from shared.contracts.reply import ReplyPublished, ReplyReceived, ReplySent
 from shared.contracts.survey import (
+    ReasonGiven,
     Survey,
     SurveyCreated,
     SurveyExpired,
+    SurveyFollowUpRequested,
     SurveyInvited,
+    SurveyReminded,
     SurveySkipped,
     SurveySubmitted,
 )
@@ -36,7 +39,9 @@ EVENTS: tuple[type[Event], ...] = (
     ReplyPublished,
     SurveyCreated,
     SurveyInvited,
+    SurveyReminded,
     SurveySubmitted,
+    SurveyFollowUpRequested,
     SurveyExpired,
     SurveySkipped,
     NotificationFailed,
@@ -50,6 +55,7 @@ __all__ = [
     "Event",
     "Logo",
     "NotificationFailed",
+    "ReasonGiven",
     "ReplyPublished",
     "ReplyReceived",
     "ReplySent",
@@ -57,10 +63,14 @@ __all__ = [
     "Survey",
     "SurveyCreated",
     "SurveyExpired",
+    "SurveyFollowUpRequested",
     "SurveyInvited",
     "SurveyPolicy",
+    "SurveyReason",
+    "SurveyReminded",
     "SurveySkipped",
     "SurveySubmitted",
+    "SurveyWording",
     "Ticket",
     "TicketCreated",
     "TicketReopened",

@@ -6,8 +6,10 @@ from typing import ClassVar, Literal
 
 from shared.contracts.event import Event
 
-Kind = Literal["reply_published", "survey_invited", "reply_received", "ticket_reopened"]
-"""The event an email is about: the first two go to the requester, the others to agents."""
+Kind = Literal[
+    "reply_published", "survey_invited", "survey_reminded", "reply_received", "ticket_reopened", "survey_submitted"
+]
+"""The event an email is about: the first three go to the requester, the others to agents."""
 
 Reason = Literal["bounced", "suppressed", "unwritable", "gave_up"]
 

@@ -2,13 +2,14 @@
 
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from services.portal.ticket import Message
 from services.surveys.survey import Survey
 from shared.contracts import Agent, Requester
+from shared.contracts.notification import Kind
 from tests.attacks.browser_view import elements, mutated, shapes
 from tests.attacks.conftest import invited
 from tests.attacks.corpus import HOSTILE, LINKS
@@ -30,7 +31,7 @@ from tests.reports.told import a_key, a_survey, created, submitted
 from tests.stage import Stage
 
 BENIGN = "Nothing but words"
-KINDS = ("reply_published", "survey_invited", "reply_received", "ticket_reopened")
+KINDS = get_args(Kind)
 
 
 def printable(text: str) -> str:

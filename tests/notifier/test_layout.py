@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
+from shared.contracts.notification import Kind
 from shared.public_pages.language import LANGUAGES
 from tests.notifier.builders import a_brand, a_letter, an_email, html_of
 
@@ -25,7 +27,7 @@ async def browser(chromium_path: Path) -> AsyncIterator[Browser]:
         await chromium.close()
 
 
-@pytest.mark.parametrize("kind", ["reply_published", "survey_invited", "reply_received", "ticket_reopened"])
+@pytest.mark.parametrize("kind", get_args(Kind))
 @pytest.mark.parametrize("width", [320, 360, 700])
 async def test_letters_fit_any_screen(browser: Browser, kind, width: int) -> None:
     """No name, word or address is so long that somebody has to scroll sideways."""

@@ -4,15 +4,27 @@ import re
 from datetime import timedelta
 from email import message_from_bytes, policy
 from html.parser import HTMLParser
+from typing import get_args
 
 import pytest
 
 from services.notifier.emails import Email
 from services.notifier.letters import NotAnAddress, compose, one_line
+from shared.contracts.notification import Kind
 from tests.builders import NOON
-from tests.notifier.builders import PNG, SURVEY_LINK, TICKET_LINK, a_brand, a_letter, an_email, html_of, text_of
+from tests.notifier.builders import (
+    OPT_OUT_LINK,
+    PNG,
+    SURVEY_LINK,
+    TICKET_LINK,
+    a_brand,
+    a_letter,
+    an_email,
+    html_of,
+    text_of,
+)
 
-KINDS = ("reply_published", "survey_invited", "reply_received", "ticket_reopened")
+KINDS = get_args(Kind)
 HOSTILE = (
     'x\r\nBcc: everyone@desk.example\r\n\r\n"><script>alert(1)</script> {{ 7*7 }} \u202edlrow\u2066 👩🏽‍🚀 "q" \x00\x07'
 )
@@ -63,13 +75,13 @@ def test_a_survey_has_five_stars_the_plain_link_and_its_end() -> None:
 
     page = Tags(html_of(letter))
     scored = [f"{SURVEY_LINK}?score={score}" for score in range(1, 6)]
-    assert [a["href"] for a in page.all("a")] == [*scored, SURVEY_LINK]
+    assert [a["href"] for a in page.all("a")] == [*scored, SURVEY_LINK, OPT_OUT_LINK]
     for said in (text_of(letter), page.text):
         assert "How did we do?" in said
         assert "You can answer until 16 March 2026, 13:00 (Europe/Berlin)." in said
         for word in ("Very bad", "Bad", "Okay", "Good", "Very good"):
             assert word in said
-    assert re.findall(r"^https.*$", text_of(letter), re.MULTILINE) == [*reversed(scored), SURVEY_LINK]
+    assert re.findall(r"^https.*$", text_of(letter), re.MULTILINE) == [*reversed(scored), SURVEY_LINK, OPT_OUT_LINK]
 
 
 def test_an_assignee_reads_what_the_requester_wrote() -> None:
@@ -283,7 +295,7 @@ def test_language_direction_and_dark_mode_are_declared(kind) -> None:
     assert page.all("html")[0]["lang"] == "en"
     assert {"name": "color-scheme", "content": "light dark"} in page.all("meta")
     assert "prefers-color-scheme: dark" in page.text
-    assert kind == "survey_invited" or "auto" in {div.get("dir") for div in page.all("div")}
+    assert kind.startswith("survey_") or "auto" in {div.get("dir") for div in page.all("div")}
 
 
 def test_times_are_in_the_accounts_zone() -> None:
