@@ -1,10 +1,12 @@
 """SELECTs with names."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Select, Text, cast, func, or_, select
 
 from services.surveys.survey import Survey
+from services.surveys.tables import AnsweredTicket, OptOut, SkippedSurvey
 from shared.public_pages.access_links import digest
 
 _REQUESTERS = 0x61736B  # "ask", any number that no other advisory lock of ours uses
@@ -84,4 +86,47 @@ def overdue_surveys(now: datetime, limit: int) -> Select[Survey]:
         .order_by(Survey.expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
+    )
+
+
+def surveys_since(account_id: str, since: datetime) -> Select[Survey]:
+    """List an account's surveys made since then."""
+    return select(Survey).filter_by(account_id=account_id).where(Survey.created_at >= since)
+
+
+def skipped_since(account_id: str, since: datetime) -> Select[SkippedSurvey]:
+    """List about which resolutions nobody was asked, newest first."""
+    return (
+        select(SkippedSurvey)
+        .filter_by(account_id=account_id)
+        .where(SkippedSurvey.skipped_at >= since)
+        .order_by(SkippedSurvey.skipped_at.desc(), SkippedSurvey.ticket_id)
+    )
+
+
+def last_asked_before(
+    account_id: str, requesters: Collection[str], moment: datetime
+) -> Select[str | None, datetime | None]:
+    """Find when each of some requesters was asked last before a moment."""
+    return (
+        select(Survey.requester_id, func.max(Survey.invited_at))
+        .where(
+            Survey.account_id == account_id,
+            Survey.requester_id.in_(requesters),
+            Survey.invited_at < moment,
+            Survey.expired_reason.is_distinct_from("undeliverable"),
+        )
+        .group_by(Survey.requester_id)
+    )
+
+
+def opted_out(account_id: str, requesters: Collection[str]) -> Select[str]:
+    """Find which of some requesters want no surveys."""
+    return select(OptOut.requester_id).filter_by(account_id=account_id).where(OptOut.requester_id.in_(requesters))
+
+
+def answered(account_id: str, tickets: Collection[str]) -> Select[str]:
+    """Find which of some tickets an agent has answered."""
+    return (
+        select(AnsweredTicket.ticket_id).filter_by(account_id=account_id).where(AnsweredTicket.ticket_id.in_(tickets))
     )
