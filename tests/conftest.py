@@ -2,12 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
 
 from deploy.postgres.embedded import PostgresServer
 from tests.real_parts import PartMissingError, installed_chromium, running_kafka, running_postgres
@@ -38,6 +39,25 @@ def chromium_path() -> Path:
     """Find the browser."""
     with _or_skip():
         return installed_chromium()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def browser(chromium_path: Path) -> AsyncIterator[Browser]:
+    """Start Chromium, which asks nobody anything of its own accord."""
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(
+            executable_path=chromium_path,
+            args=[
+                "--headless",
+                "--no-sandbox",  # CI runs as root
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        yield chromium
+        await chromium.close()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`python -m services.notifier run | migrate | dead-letters … | suppressions … | bounce | preview`."""
+"""`python -m services.notifier run | migrate | dead-letters … | erasures | suppressions … | bounce | preview`."""
 
 import os
 import sys
@@ -14,10 +14,11 @@ from services.notifier import bounces, queries
 from services.notifier.app import create_app, create_service
 from services.notifier.preview import write_letters
 from services.notifier.settings import Settings
-from services.notifier.tables import Account, Suppression, Table
+from services.notifier.tables import Account, Erasure, Suppression, Table
 from shared.chassis.command_line import command_line
 from shared.chassis.lifecycle import Service
 from shared.chassis.program import Program
+from shared.public_pages.erasure_commands import erasures_command
 from shared.public_pages.language import LANGUAGES, language_tagged
 
 program = Program(
@@ -29,6 +30,7 @@ program = Program(
     versions=Path(__file__).parent / "migrations",
 )
 main = command_line(program)
+main.add_command(erasures_command(program, Erasure))
 
 
 @main.group()

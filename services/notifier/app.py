@@ -6,10 +6,12 @@ from services.notifier.backlog import late_emails, report_backlog
 from services.notifier.dispatch import Dispatcher
 from services.notifier.handlers import events
 from services.notifier.mail import MailServer
+from services.notifier.retention import periods
 from services.notifier.settings import Settings
 from shared.chassis import health
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
+from shared.chassis.retention import Retention
 
 
 def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
@@ -19,7 +21,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
         name="notifier",
         settings=settings,
         events=events,
-        chores=[dispatcher.send_due_emails, report_backlog],
+        chores=[dispatcher.send_due_emails, report_backlog, Retention(periods(settings)).keep_to_periods],
         checks=[late_emails],
         clock=clock,
     )

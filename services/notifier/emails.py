@@ -17,6 +17,9 @@ from shared.contracts.ticket import Status
 
 State = Literal["queued", "sent", "failed"]
 
+TO_REQUESTERS = ("reply_published", "survey_invited", "survey_reminded")
+"""Kinds that go to the requester; the others go to agents."""
+
 LEASE = timedelta(minutes=5)
 """How long one try may take, from taking the email in hand to settling what became of it."""
 
@@ -70,6 +73,7 @@ class Email(Table):
             name="only_queued_keeps_a_link",
         ),
         CheckConstraint("attempts >= 0", name="attempts_not_negative"),
+        Index("ix_emails_account_id_requester_id", "account_id", "requester_id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -91,6 +95,8 @@ class Email(Table):
     traceparent: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[Timestamp]
     sent_at: Mapped[Timestamp | None]
+    requester_id: Mapped[str | None] = mapped_column(Text)
+    """Whose ticket the email is about, whoever it is to."""
 
     def lease(self, now: datetime) -> bool:
         """Begin a try and tell whether it may repeat an earlier one, which was never settled.

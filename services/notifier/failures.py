@@ -6,7 +6,7 @@ from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.notifier.emails import Email
+from services.notifier.emails import TO_REQUESTERS, Email
 from services.notifier.tables import Suppression
 from shared.chassis.outbox import emit
 from shared.contracts.notification import Reason
@@ -34,6 +34,12 @@ async def fail(
     if reason == "bounced" and says_no_such_address(code):
         await session.execute(
             insert(Suppression)
-            .values(account_id=email.account_id, address=func.lower(email.recipient), code=code, suppressed_at=now)
+            .values(
+                account_id=email.account_id,
+                address=func.lower(email.recipient),
+                code=code,
+                suppressed_at=now,
+                requester_id=email.requester_id if email.kind in TO_REQUESTERS else None,
+            )
             .on_conflict_do_nothing()
         )

@@ -14,22 +14,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.notifier.emails import Email, Facts, gives_up_at
+from services.notifier.erasure import erase, erasures
 from services.notifier.tables import Account
 from shared.chassis import tracing
 from shared.chassis.kafka import EventRouter
 from shared.contracts import (
     AccountUpdated,
     Agent,
-    Event,
     ReplyPublished,
     ReplyReceived,
     Requester,
+    RequesterErased,
     SurveyInvited,
     SurveyReminded,
     SurveySubmitted,
     TicketReopened,
 )
 from shared.contracts.notification import Kind
+from shared.contracts.survey import SurveyEvent
 from shared.contracts.ticket import TicketEvent
 from shared.public_pages.branding import account_of, keep_account
 from shared.public_pages.reader import storable_tag
@@ -40,10 +42,10 @@ MAX_TEXT_LENGTH = 20_000
 LOW = 2
 """Stars. A rating of so many or fewer is told to who can do something about it."""
 
-NEWS_FOR = timedelta(days=2)
-"""An older rating is told to nobody: a new installation hears of years of them."""
+NEWS_FOR = timedelta(days=7)
+"""Agents are not told of what is older: emails are not kept for ever, and history may be heard again."""
 
-events = EventRouter()
+events = EventRouter(amend=erasures.amend)
 
 
 @events.on(AccountUpdated, awaited=True)
@@ -111,6 +113,8 @@ async def tell_of_low_rating(submitted: SurveySubmitted, session: AsyncSession, 
 async def tell_assignee_of_reply(received: ReplyReceived, session: AsyncSession, now: datetime) -> None:
     """Tell the assignee that the requester wrote. When that reopened the ticket, ticket.reopened tells instead."""
     ticket = received.ticket
+    if now - received.received_at >= NEWS_FOR:
+        return
     facts = _facts(received, author=ticket.requester.name, text=received.body)
     told = [] if received.reopened else [ticket.assignee]
     await _queue(_Letters("reply_received", received.reply_id, told, facts), received, session, now)
@@ -120,9 +124,17 @@ async def tell_assignee_of_reply(received: ReplyReceived, session: AsyncSession,
 async def tell_agents_of_reopening(reopened: TicketReopened, session: AsyncSession, now: datetime) -> None:
     """Tell assignee and watchers that the requester is not done."""
     ticket = reopened.ticket
+    if now - reopened.reopened_at >= NEWS_FOR:
+        return
     facts = _facts(reopened, author=ticket.requester.name, text=reopened.body, previous_status=reopened.previous_status)
     told = [ticket.assignee, *ticket.watchers]
     await _queue(_Letters("ticket_reopened", reopened.reply_id, told, facts), reopened, session, now)
+
+
+@events.on(RequesterErased)
+async def forget_requester(erased: RequesterErased, session: AsyncSession, now: datetime) -> None:
+    """Let go of a requester: every email to or about them, and their addresses that are not written to."""
+    await erasures.carry_out(erased, session, now, erase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +182,14 @@ def _storable(text: str) -> str:
     return text.replace("\0", "")
 
 
-async def _queue(letters: _Letters, event: Event, session: AsyncSession, now: datetime) -> None:
-    """Queue one email for each address: who was told, or is named twice, meets the unique index. Raises Awaits."""
+async def _queue(letters: _Letters, event: TicketEvent | SurveyEvent, session: AsyncSession, now: datetime) -> None:
+    """Queue one email for each address: who was told, or is named twice, meets the unique index. Raises Awaits.
+
+    Of a requester who was erased there is nothing to tell.
+    """
+    if isinstance(event, TicketEvent) and event.ticket.requester.erased:
+        return
+    requester_id = event.ticket.requester.requester_id if isinstance(event, TicketEvent) else event.survey.requester_id
     await account_of(Account, event.account_id, session)
     told = [
         (address, person) for person in letters.people if person and (address := _storable(person.email or "").strip())
@@ -197,6 +215,7 @@ async def _queue(letters: _Letters, event: Event, session: AsyncSession, now: da
                     "give_up_at": gives_up_at(now, letters.facts.expires_at),
                     "traceparent": tracing.traceparent(),
                     "created_at": now,
+                    "requester_id": requester_id,
                 }
                 for address, person in told
             ]

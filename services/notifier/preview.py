@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import get_args
 from uuid import UUID
 
-from services.notifier.emails import Email, Facts
+from services.notifier.emails import TO_REQUESTERS, Email, Facts
 from services.notifier.letters import LOGO, compose
 from services.notifier.tables import Account
 from shared.contracts.notification import Kind
 from shared.public_pages.language import Language
-
-TO_REQUESTERS: tuple[Kind, ...] = ("reply_published", "survey_invited", "survey_reminded")
 
 
 def write_letters(account: Account, language: Language, folder: Path, sender: str, now: datetime) -> Iterator[Path]:

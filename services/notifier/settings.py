@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, SecretStr
 
+from shared.chassis.settings import Days
 from shared.chassis.settings import Settings as ChassisSettings
 
 
@@ -28,6 +29,9 @@ class Settings(ChassisSettings):
     `mail_bounces_to` is where mail servers send what they could not deliver, unset the same address.
 
     `smtp_starttls`: true asks for encryption or does not send, false never asks, unset encrypts where it is offered.
+
+    Emails are kept for `email_days` after they were queued. An address that does not exist is not written to for
+    `suppression_days`.
     """
 
     port: int = 8003
@@ -38,3 +42,5 @@ class Settings(ChassisSettings):
     smtp_user: str | None = None
     smtp_password: SecretStr | None = None
     smtp_starttls: bool | None = None
+    email_days: Days = 90
+    suppression_days: Days = 365

@@ -6,6 +6,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from shared.chassis.database import NAMES, Json, Timestamp
 from shared.contracts import Agent, SurveyWording
 from shared.public_pages.branding import BrandedAccount
+from shared.public_pages.erasure import ErasureColumns
 
 
 class Table(DeclarativeBase):
@@ -32,7 +33,8 @@ class Account(BrandedAccount, Table):
 class Suppression(Table):
     """An address that does not exist, as a mail server said: an account's emails to it are not tried again.
 
-    `address` is in lower case, as PostgreSQL's `lower` has it. `code` is what the server said.
+    `address` is in lower case, as PostgreSQL's `lower` has it. `code` is what the server said. `requester_id` is whose
+    address it is; none for an agent's.
     """
 
     __tablename__ = "suppressions"
@@ -41,3 +43,10 @@ class Suppression(Table):
     address: Mapped[str] = mapped_column(Text, primary_key=True)
     code: Mapped[str] = mapped_column(Text)
     suppressed_at: Mapped[Timestamp]
+    requester_id: Mapped[str | None] = mapped_column(Text)
+
+
+class Erasure(ErasureColumns, Table):
+    """A requester who asked to be forgotten."""
+
+    __tablename__ = "erasures"

@@ -1,4 +1,4 @@
-"""`python -m services.portal run | migrate | dead-letters … | quarantine … | revoke-link`."""
+"""`python -m services.portal run | migrate | dead-letters … | erasures | quarantine … | revoke-link`."""
 
 from pathlib import Path
 
@@ -8,10 +8,11 @@ from services.portal import queries
 from services.portal.app import create_app, create_service
 from services.portal.replies import restore_reply
 from services.portal.settings import Settings
-from services.portal.tables import Quarantined, Table
+from services.portal.tables import Erasure, Quarantined, Table
 from shared.chassis.command_line import command_line
 from shared.chassis.lifecycle import Service
 from shared.chassis.program import Program
+from shared.public_pages.erasure_commands import erasures_command
 from shared.public_pages.quarantine_commands import quarantine_commands
 
 program = Program(
@@ -23,6 +24,7 @@ program = Program(
     versions=Path(__file__).parent / "migrations",
 )
 main = command_line(program)
+main.add_command(erasures_command(program, Erasure))
 main.add_command(quarantine_commands(program, Quarantined, restore_reply))
 
 

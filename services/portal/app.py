@@ -7,11 +7,13 @@ from litestar import Litestar
 
 from services.portal.handlers import events
 from services.portal.link import TicketLinks
+from services.portal.retention import periods
 from services.portal.routes import ROUTES
 from services.portal.settings import Settings
 from services.portal.tables import Account, Quarantined, RateLimitBucket, SpentChallenge
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
+from shared.chassis.retention import Retention
 from shared.public_pages.branding import brand_routes
 from shared.public_pages.captcha import Gate
 from shared.public_pages.pace import Pace
@@ -39,6 +41,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
             "pace": Pace(key),
             "quarantine": quarantine,
         },
+        chores=[Retention(periods(settings)).keep_to_periods],
         forgets=[gate.forget_expired, limiter.forget_full, quarantine.forget_old],
         clock=clock,
     )

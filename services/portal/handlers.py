@@ -5,11 +5,13 @@ added once for its id. Each locks its ticket first, so nobody else adds to the s
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.portal import queries
+from services.portal.erasure import erase, erasures
 from services.portal.link import TicketLinks
 from services.portal.replies import take_reply
 from services.portal.tables import Account
@@ -23,6 +25,7 @@ from shared.contracts import (
     ReplyPublished,
     ReplyReceived,
     ReplySent,
+    RequesterErased,
     SurveyFollowUpRequested,
     TicketCreated,
     TicketResolved,
@@ -35,7 +38,7 @@ from shared.public_pages.reader import storable_tag
 NEWS_FOR = timedelta(days=7)
 """An older reply is shown and not mailed: a new installation hears the help desk's whole history."""
 
-events = EventRouter()
+events = EventRouter(amend=erasures.amend)
 
 
 @events.on(AccountUpdated, awaited=True)
@@ -67,7 +70,8 @@ async def show_resolution(
 ) -> None:
     """Say in the conversation that the ticket was resolved, and by whom."""
     ticket = await _ticket(resolved, session, now, links)
-    await _add(ticket.was_resolved(resolved), session)
+    if not resolved.ticket.requester.erased:
+        await _add(ticket.was_resolved(resolved), session)
 
 
 @events.on(ReplySent)
@@ -78,6 +82,8 @@ async def publish_reply(sent: ReplySent, session: AsyncSession, now: datetime, *
         count_when_committed(NOTES_DROPPED, session)
         return
     ticket = await _ticket(sent, session, now, links)
+    if sent.ticket.requester.erased:
+        return
     message = ticket.was_told(sent)
     if not await _add(message, session):
         return
@@ -107,12 +113,16 @@ async def show_reply_from_elsewhere(
     """Show what the requester wrote by email or chat. What they wrote here comes back, too, and is there already."""
     ticket = await _ticket(received, session, now, links)
     requester = received.ticket.requester
+    if requester.erased:
+        return
     await _add(ticket.was_asked(received.reply_id, received.body, requester, received.received_at), session)
 
 
 @events.on(SurveyFollowUpRequested)
 async def take_follow_up(requested: SurveyFollowUpRequested, session: AsyncSession, now: datetime) -> None:
     """Take what the requester wrote after a survey as their reply: it opens the ticket again and is told, once."""
+    if not requested.body:
+        return  # of a requester who was erased
     ticket = await session.scalar(queries.ticket_of(requested.account_id, requested.survey.ticket_id))
     if ticket is None:
         raise Awaits(requested.key)  # the resolution that the survey was about is still on its way
@@ -124,6 +134,12 @@ async def take_follow_up(requested: SurveyFollowUpRequested, session: AsyncSessi
         return
     take_reply(ticket, requested.body, session, requested.requested_at, reply_id=requested.follow_up_id)
     await session.flush()
+
+
+@events.on(RequesterErased)
+async def forget_requester(erased: RequesterErased, session: AsyncSession, now: datetime) -> None:
+    """Let go of a requester: their tickets' words, what they wrote and were written, and their links."""
+    await erasures.carry_out(erased, session, now, partial(erase, now=now))
 
 
 async def _ticket(event: TicketEvent, session: AsyncSession, now: datetime, links: TicketLinks) -> Ticket:
@@ -147,8 +163,12 @@ async def _ticket(event: TicketEvent, session: AsyncSession, now: datetime, link
             .returning(Ticket.ticket_id)
         )
         ticket = (await session.scalars(query)).one()
-        if first:
-            session.add(links.first(ticket, now))
+        # A ticket that was forgotten for its age has its newest link still, so that no revoked one is made again.
+        if first and not await session.scalar(queries.links_of(event.account_id, told.ticket_id).limit(1)):
+            link = links.first(ticket, now)
+            if told.requester.erased:
+                link.revoke(now)  # whoever has the ticket next gets a link of their own
+            session.add(link)
     ticket.learn(told)
     return ticket
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
 from services.portal.link import AccessLink
 from services.portal.ticket import Message, Ticket
@@ -10,7 +10,7 @@ from shared.public_pages.access_links import digest
 
 
 def ticket_behind(token: str, now: datetime) -> Select[Ticket]:
-    """Find the ticket a link opens; none when the link is unknown, expired or revoked."""
+    """Find the ticket a link opens; none when the link is unknown, expired or revoked, or the requester was erased."""
     return (
         select(Ticket)
         .join(
@@ -21,6 +21,8 @@ def ticket_behind(token: str, now: datetime) -> Select[Ticket]:
             AccessLink.digest == digest(token),
             AccessLink.expires_at > now,
             AccessLink.revoked_at.is_(None),
+            # Of the ticket itself: who waits for its lock while its requester is erased finds it gone, too.
+            func.coalesce(func.jsonb_extract_path_text(Ticket.snapshot, "requester", "erased"), "false") == "false",
         )
     )
 

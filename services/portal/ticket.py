@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import BigInteger, CheckConstraint, Text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
@@ -34,6 +34,7 @@ class Message(Table):
 
     `happening` and, for a reopening, `previous_status` say what a system message is about; its `author_name` is who
     did it, empty when a rule of the help desk did. Agents' and requesters' ids are told apart by `kind`.
+    `requester_id` is whose ticket it was then: what was written by them or to them.
     """
 
     __tablename__ = "messages"
@@ -46,6 +47,7 @@ class Message(Table):
             "(coalesce(happening, '') = 'reopened') = (previous_status IS NOT NULL)",
             name="reopening_knows_what_it_undid",
         ),
+        Index("ix_messages_account_id_requester_id", "account_id", "requester_id"),
     )
 
     account_id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -57,18 +59,25 @@ class Message(Table):
     happening: Mapped[Happening | None] = mapped_column(Text)
     previous_status: Mapped[Status | None] = mapped_column(Text)
     sent_at: Mapped[Timestamp]
+    requester_id: Mapped[str | None] = mapped_column(Text)
 
 
 class Ticket(Table):
     """A ticket as the help desk told it last, and at which version a reply here reopened it; 0 for never."""
 
     __tablename__ = "tickets"
+    __table_args__ = (Index("ix_tickets_account_id_requester_id", "account_id", "requester_id"),)
 
     account_id: Mapped[str] = mapped_column(Text, primary_key=True)
     ticket_id: Mapped[str] = mapped_column(Text, primary_key=True)
     version: Mapped[int] = mapped_column(BigInteger)
     snapshot: Mapped[contracts.Ticket] = mapped_column(Json(contracts.Ticket))
     reopened_version: Mapped[int] = mapped_column(BigInteger, default=0)
+    requester_id: Mapped[str | None] = mapped_column(
+        # Written as PostgreSQL prints it, so that the drift test can compare the two.
+        Text,
+        Computed("(snapshot #>> '{requester,requester_id}'::text[])", persisted=True),
+    )
 
     def learn(self, told: contracts.Ticket) -> None:
         """Take what an event tells of the ticket, unless something newer is known."""
@@ -94,17 +103,29 @@ class Ticket(Table):
 
     def was_told(self, reply: contracts.ReplySent) -> Message:
         """An agent's public reply, as an entry of the conversation."""
-        return self._message("agent", reply.reply_id, reply.author.name, reply.sent_at, body=plain_text(reply.body))
+        return self._message(
+            "agent",
+            reply.reply_id,
+            reply.author.name,
+            reply.sent_at,
+            requester_id=reply.ticket.requester.requester_id,
+            body=plain_text(reply.body),
+        )
 
     def was_asked(self, message_id: str, body: str, by: contracts.Requester, at: datetime) -> Message:
         """Something the requester wrote, as an entry of the conversation."""
-        return self._message("requester", message_id, by.name, at, body=plain_text(body))
+        return self._message("requester", message_id, by.name, at, requester_id=by.requester_id, body=plain_text(body))
 
     def was_resolved(self, resolved: contracts.TicketResolved) -> Message:
         """A resolution, as an entry of the conversation: one for each version that is one."""
         name = resolved.resolved_by.name if resolved.resolved_by else ""
         return self._message(
-            "system", f"resolved/{resolved.ticket.version}", name, resolved.resolved_at, happening="resolved"
+            "system",
+            f"resolved/{resolved.ticket.version}",
+            name,
+            resolved.resolved_at,
+            requester_id=resolved.ticket.requester.requester_id,
+            happening="resolved",
         )
 
     def take_reply(
@@ -128,6 +149,7 @@ class Ticket(Table):
                     f"reopened/{reply_id}",
                     requester.name,
                     now,
+                    requester_id=requester.requester_id,
                     happening="reopened",
                     previous_status=previous_status,
                 )
@@ -162,6 +184,7 @@ class Ticket(Table):
         author_name: str,
         sent_at: datetime,
         *,
+        requester_id: str,
         body: str = "",
         happening: Happening | None = None,
         previous_status: Status | None = None,
@@ -176,6 +199,7 @@ class Ticket(Table):
             happening=happening,
             previous_status=previous_status,
             sent_at=sent_at,
+            requester_id=requester_id,
         )
 
 

@@ -1,4 +1,4 @@
-"""`python -m services.reports run | migrate | dead-letters … | keys … | verify | rebuild`."""
+"""`python -m services.reports run | migrate | dead-letters … | erasures | keys … | verify | rebuild`."""
 
 from collections.abc import Sequence
 from dataclasses import astuple
@@ -17,11 +17,12 @@ from services.reports.event_log import LogUnusable
 from services.reports.formats import counted
 from services.reports.settings import Settings
 from services.reports.shadow import NotOurs
-from services.reports.tables import Account, ApiKey, Table
+from services.reports.tables import Account, ApiKey, Erasure, Table
 from shared.chassis import telemetry
 from shared.chassis.command_line import command_line
 from shared.chassis.lifecycle import Service
 from shared.chassis.program import Program
+from shared.public_pages.erasure_commands import erasures_command
 
 program = Program(
     name="reports",
@@ -32,6 +33,7 @@ program = Program(
     versions=Path(__file__).parent / "migrations",
 )
 main = command_line(program)
+main.add_command(erasures_command(program, Erasure))
 
 
 @main.group()

@@ -8,10 +8,12 @@ from services.reports.api import api, openapi
 from services.reports.dashboard import dashboard
 from services.reports.handlers import events
 from services.reports.problems import explain
+from services.reports.retention import periods
 from services.reports.settings import Settings
 from services.reports.tables import Account
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
+from shared.chassis.retention import Retention
 from shared.public_pages.branding import brand_routes
 from shared.public_pages.pages import public_app
 
@@ -19,8 +21,14 @@ FOLDER = Path(__file__).parent
 
 
 def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
-    """Make what hears. Reports says nothing and has no chores."""
-    return Service(name="reports", settings=settings, events=events, clock=clock)
+    """Make what hears and keeps to its periods."""
+    return Service(
+        name="reports",
+        settings=settings,
+        events=events,
+        chores=[Retention(periods(settings)).keep_to_periods],
+        clock=clock,
+    )
 
 
 def create_app(service: Service) -> Litestar:

@@ -11,12 +11,21 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports import rollup
+from services.reports.erasure import erase, erasures
 from services.reports.tables import Account, Rating, SkippedSurvey
 from shared.chassis.kafka import EventRouter
-from shared.contracts import AccountUpdated, Survey, SurveyCreated, SurveyExpired, SurveySkipped, SurveySubmitted
+from shared.contracts import (
+    AccountUpdated,
+    RequesterErased,
+    Survey,
+    SurveyCreated,
+    SurveyExpired,
+    SurveySkipped,
+    SurveySubmitted,
+)
 from shared.public_pages.branding import account_of, keep_account
 
-events = EventRouter()
+events = EventRouter(amend=erasures.amend)
 
 _SURVEY = (
     "account_id",
@@ -24,6 +33,7 @@ _SURVEY = (
     "ticket_id",
     "subject",
     "requester_name",
+    "requester_id",
     "agent_id",
     "agent_name",
     "priority",
@@ -100,6 +110,12 @@ async def count_skipped_survey(skipped: SurveySkipped, session: AsyncSession, _:
     await rollup.change(session, COUNT_SKIPPED_SURVEY, skip)
 
 
+@events.on(RequesterErased)
+async def forget_requester(erased: RequesterErased, session: AsyncSession, now: datetime) -> None:
+    """Let go of a requester: names, subjects and comments. Scores, dates and agents stay, so no figure moves."""
+    await erasures.carry_out(erased, session, now, erase)
+
+
 def _facts(survey: Survey, account: Account) -> dict[str, Any]:
     """List what every event of a survey knows."""
     return {
@@ -108,6 +124,7 @@ def _facts(survey: Survey, account: Account) -> dict[str, Any]:
         "ticket_id": survey.ticket_id,
         "subject": survey.subject,
         "requester_name": survey.requester_name,
+        "requester_id": survey.requester_id,
         "agent_id": survey.agent.agent_id if survey.agent else None,
         "agent_name": survey.agent.name if survey.agent else None,
         "priority": survey.priority,

@@ -113,6 +113,11 @@ class Shadow:
             await connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
             await connection.execute(text(f"COMMENT ON SCHEMA {SCHEMA} IS '{mark}'"))
             await connection.run_sync(_make_tables)
+            # Of who was erased, nothing is to be read back from the log; who is from now on, the log tells.
+            known = ", ".join(f'"{column.name}"' for column in Table.metadata.tables["erasures"].columns)
+            await connection.execute(
+                text(f"INSERT INTO {SCHEMA}.erasures ({known}) SELECT {known} FROM {self._live}.erasures")  # noqa: S608
+            )
 
     async def places(self) -> dict[TopicPartition, int]:
         """Tell how far the log has been read."""
@@ -204,9 +209,11 @@ class Shadow:
 def _make_tables(connection: Connection) -> None:
     """Make them in the first schema of the search path.
 
-    The outbox as well: what handlers may say one day was said when it happened, and is dropped with the schema.
+    The outbox as well: what handlers say was said when it happened, and is dropped with the schema. So are erasures,
+    which the live table has with what they came to.
     """
-    Table.metadata.create_all(connection, [Table.metadata.tables[name] for name in TABLES], checkfirst=False)
+    tables = [Table.metadata.tables[name] for name in (*TABLES, "erasures")]
+    Table.metadata.create_all(connection, tables, checkfirst=False)
     ChassisTable.metadata.create_all(connection, checkfirst=False)
     _own.create_all(connection, checkfirst=False)
 

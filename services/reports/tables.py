@@ -9,6 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from shared.chassis.database import NAMES, Timestamp
 from shared.contracts.survey import MAX_COMMENT_LENGTH
 from shared.public_pages.branding import BrandedAccount
+from shared.public_pages.erasure import ErasureColumns
 
 
 class Table(DeclarativeBase):
@@ -65,6 +66,7 @@ class Rating(Table):
             "survey_id",
             postgresql_where=text("submitted_at IS NOT NULL"),
         ),
+        Index("ix_ratings_account_id_requester_id", "account_id", "requester_id"),
     )
 
     account_id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -72,6 +74,7 @@ class Rating(Table):
     ticket_id: Mapped[str] = mapped_column(Text)
     subject: Mapped[str] = mapped_column(Text)
     requester_name: Mapped[str] = mapped_column(Text)
+    requester_id: Mapped[str | None] = mapped_column(Text)
     agent_id: Mapped[str | None] = mapped_column(Text)
     agent_name: Mapped[str | None] = mapped_column(Text)
     priority: Mapped[str] = mapped_column(Text)
@@ -173,3 +176,9 @@ class ApiKey(Table):
     digest: Mapped[bytes]
     created_at: Mapped[Timestamp]
     revoked_at: Mapped[Timestamp | None]
+
+
+class Erasure(ErasureColumns, Table):
+    """A requester who asked to be forgotten."""
+
+    __tablename__ = "erasures"

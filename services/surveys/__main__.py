@@ -1,4 +1,4 @@
-"""`python -m services.surveys run | migrate | dead-letters … | quarantine … | skipped | dry-run | preview`."""
+"""`python -m services.surveys run | migrate | dead-letters … | erasures | quarantine … | skipped | dry-run | …`."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ from services.surveys.app import create_app, create_service
 from services.surveys.commands import survey_commands
 from services.surveys.ratings import restore_rating
 from services.surveys.settings import Settings
-from services.surveys.tables import Quarantined, Table
+from services.surveys.tables import Erasure, Quarantined, Table
 from shared.chassis.command_line import command_line
 from shared.chassis.program import Program
+from shared.public_pages.erasure_commands import erasures_command
 from shared.public_pages.quarantine_commands import quarantine_commands
 
 program = Program(
@@ -20,6 +21,7 @@ program = Program(
     versions=Path(__file__).parent / "migrations",
 )
 main = command_line(program)
+main.add_command(erasures_command(program, Erasure))
 main.add_command(quarantine_commands(program, Quarantined, restore_rating))
 for command in survey_commands(program):
     main.add_command(command)

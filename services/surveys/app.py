@@ -8,11 +8,13 @@ from services.surveys.asking import Asking
 from services.surveys.deadlines import expire_overdue_surveys
 from services.surveys.handlers import events
 from services.surveys.link import SurveyLinks
+from services.surveys.retention import periods
 from services.surveys.routes import ROUTES
 from services.surveys.settings import Settings
 from services.surveys.tables import Account, Quarantined, RateLimitBucket, SpentChallenge
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
+from shared.chassis.retention import Retention
 from shared.public_pages.branding import brand_routes
 from shared.public_pages.captcha import Gate
 from shared.public_pages.pace import Pace
@@ -41,7 +43,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
             "pace": Pace(key),
             "quarantine": quarantine,
         },
-        chores=[expire_overdue_surveys, Asking(links).ask_when_due],
+        chores=[expire_overdue_surveys, Asking(links).ask_when_due, Retention(periods(settings)).keep_to_periods],
         forgets=[gate.forget_expired, limiter.forget_full, quarantine.forget_old],
         clock=clock,
     )

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.surveys import policy, queries
+from services.surveys.erasure import erase, erasures
 from services.surveys.link import SurveyLinks
 from services.surveys.survey import Survey
 from services.surveys.tables import Account, AnsweredTicket, OptOut, SkippedSurvey, Ticket
@@ -21,6 +22,7 @@ from shared.contracts import (
     AccountUpdated,
     NotificationFailed,
     ReplySent,
+    RequesterErased,
     SurveySkipped,
     TicketReopened,
     TicketResolved,
@@ -30,7 +32,7 @@ from shared.contracts.survey import SkipReason
 from shared.public_pages.branding import account_of, keep_account
 from shared.public_pages.reader import storable_tag
 
-events = EventRouter()
+events = EventRouter(amend=erasures.amend)
 
 
 @events.on(AccountUpdated, awaited=True)
@@ -110,6 +112,12 @@ async def close_survey_that_did_not_arrive(failed: NotificationFailed, session: 
     survey = await session.scalar(queries.survey_named(failed.account_id, failed.ticket_id, failed.subject_id))
     if survey and survey.state == "pending":
         emit(session, survey.expire("undeliverable", now))
+
+
+@events.on(RequesterErased)
+async def forget_requester(erased: RequesterErased, session: AsyncSession, now: datetime) -> None:
+    """Let go of a requester: names, subjects, comments and links. Scores, dates and agents stay."""
+    await erasures.carry_out(erased, session, now, erase)
 
 
 async def _objection(

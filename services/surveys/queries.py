@@ -79,10 +79,11 @@ def last_asked(account_id: str, requester_id: str) -> Select[datetime | None]:
 
 
 def overdue_surveys(now: datetime, limit: int) -> Select[Survey]:
-    """Find surveys that were asked and are past their time, locked; those another replica holds are left to it."""
+    """Find surveys past their time, locked, but those that wait to be asked; another replica's are left to it."""
+    asked = or_(Survey.invited_at.is_not(None), Survey.due_at.is_(None))  # or never will be
     return (
         select(Survey)
-        .where(Survey.state == "pending", Survey.expires_at <= now, Survey.invited_at.is_not(None))
+        .where(Survey.state == "pending", Survey.expires_at <= now, asked)
         .order_by(Survey.expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

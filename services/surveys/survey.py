@@ -4,11 +4,12 @@ A pending one may wait: to be asked, or to be asked once more. `due_at` says unt
 letter as long as there is one to come.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
@@ -18,6 +19,7 @@ from services.surveys.tables import Account, Table
 from shared import contracts
 from shared.chassis.database import Json, Timestamp
 from shared.contracts.survey import MAX_COMMENT_LENGTH
+from shared.public_pages.access_links import digest
 
 State = Literal["pending", "submitted", "expired"]
 ExpiredReason = Literal["unanswered", "reopened", "undeliverable", "skipped"]
@@ -51,7 +53,7 @@ class Survey(Table):
             name="state_has_its_facts",
         ),
         CheckConstraint(
-            "due_at IS NULL OR state = 'pending' AND ticket IS NOT NULL AND requester_id IS NOT NULL",
+            "due_at IS NULL OR state = 'pending' AND ticket IS NOT NULL",
             name="due_has_its_facts",
         ),
         CheckConstraint("reason IS NULL OR score <= 2", name="reason_is_of_a_low_score"),
@@ -69,7 +71,6 @@ class Survey(Table):
     facts: Mapped[contracts.Survey] = mapped_column(Json(contracts.Survey))
     link_digest: Mapped[bytes] = mapped_column(unique=True)
     opt_out_digest: Mapped[bytes | None] = mapped_column(unique=True)
-    requester_id: Mapped[str | None] = mapped_column(Text)
     resolved_at: Mapped[Timestamp | None]
     created_at: Mapped[Timestamp]
     ticket: Mapped[contracts.Ticket | None] = mapped_column(Json(contracts.Ticket))
@@ -83,6 +84,8 @@ class Survey(Table):
     follow_up_at: Mapped[Timestamp | None]
     expired_reason: Mapped[ExpiredReason | None] = mapped_column(Text)
     expired_at: Mapped[Timestamp | None]
+    # Written as PostgreSQL prints it, so that the drift test can compare the two.
+    requester_id: Mapped[str | None] = mapped_column(Text, Computed("(facts ->> 'requester_id'::text)", persisted=True))
 
     @classmethod
     def open(cls, resolved: contracts.TicketResolved, account: Account, links: SurveyLinks, now: datetime) -> "Survey":
@@ -104,6 +107,7 @@ class Survey(Table):
                 subject=ticket.subject,
                 requester_name=ticket.requester.name,
                 requester_locale=ticket.requester.locale,
+                requester_id=ticket.requester.requester_id,
                 priority=ticket.priority,
                 channel=ticket.channel,
                 # The resolution fixes whom the rating is about; a later change of assignee does not move it.
@@ -112,7 +116,6 @@ class Survey(Table):
                 expires_at=expires_at,
             ),
             **links.digests(survey_id),
-            requester_id=ticket.requester.requester_id,
             resolved_at=resolved.resolved_at,
             created_at=now,
             ticket=ticket,
@@ -210,6 +213,18 @@ class Survey(Table):
         self.expired_at = now
         self._wait_until(None)
         return contracts.SurveyExpired(account_id=self.account_id, survey=self.facts, reason=reason, expired_at=now)
+
+    def forget_words(self) -> None:
+        """Keep what figures are made of, and nothing that a person wrote or is called by."""
+        self.comment = ""
+        self.facts = replace(self.facts, subject="", requester_name="", requester_locale=None)
+
+    def forget_requester(self) -> None:
+        """Forget the person as well: they are written to no more, and the links that they have open nothing."""
+        self.forget_words()
+        self._wait_until(None)
+        self.opt_out_digest = None
+        self.link_digest = digest(f"erased {self.survey_id}")  # no token is spelled so
 
     def created(self) -> contracts.SurveyCreated:
         """Tell that the record exists."""

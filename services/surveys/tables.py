@@ -8,6 +8,7 @@ from shared.contracts import SurveyPolicy
 from shared.contracts.survey import SkipReason
 from shared.public_pages.branding import BrandedAccount
 from shared.public_pages.captcha import SpentChallengeColumns
+from shared.public_pages.erasure import ErasureColumns
 from shared.public_pages.quarantine import QuarantinedColumns
 from shared.public_pages.rate_limits import BucketColumns
 
@@ -88,3 +89,9 @@ class Quarantined(QuarantinedColumns, Table):
 
     __tablename__ = "quarantined"
     __table_args__ = (Index("ix_quarantined_account_id_about", "account_id", "about"),)
+
+
+class Erasure(ErasureColumns, Table):
+    """A requester who asked to be forgotten."""
+
+    __tablename__ = "erasures"

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 from typing import cast as typed
 
+import msgspec
 import structlog
 from opentelemetry.trace import SpanKind
 from sqlalchemy import ARRAY, Text, cast, delete, func, select
@@ -31,6 +32,8 @@ RETRY_SECONDS = 0.1
 
 E = TypeVar("E", bound=Event)
 Handler = Callable[..., Awaitable[None]]
+Amend = Callable[[AsyncSession, Sequence[Event]], Awaitable[Sequence[Event | None]]]
+"""Tells, in the transaction of their effects, what is to be heard of each event; None for nothing at all."""
 
 log = structlog.get_logger()
 
@@ -47,6 +50,7 @@ class Consumer(Generic[E]):
     """Takes one topic's records for one handler.
 
     `limit`: how many records of the topic may die within 24 hours before it takes no more, see TooManyDeadLetters.
+    `amend`: what the handler, or the dead letters, get of an event where that is not all of it.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Consumer(Generic[E]):
         provided: Mapping[str, Any],
         run_waiting: Waiting | None,
         limit: int,
+        amend: Amend | None = None,
     ) -> None:
         self.event_type = event_type
         self.active_at = time.monotonic()
@@ -71,6 +76,7 @@ class Consumer(Generic[E]):
         self._sessions = sessions
         self._clock = clock
         self._run_waiting = run_waiting
+        self._amend = amend
         wanted = [
             name
             for name, parameter in inspect.signature(handler).parameters.items()
@@ -144,9 +150,13 @@ class Consumer(Generic[E]):
         fresh = await inbox.enter(session, self.event_type.topic, envelopes)
         repeats = []
         now = self._clock()
-        for envelope in envelopes:
+        heard = await self._heard(session, [envelope.event for envelope in envelopes])
+        for envelope, event in zip(envelopes, heard, strict=True):
             if envelope.name in fresh:
                 fresh.discard(envelope.name)
+                if event is None:
+                    self._count("applied", session)
+                    continue
                 with tracing.span(
                     f"process {self.event_type.topic}",
                     SpanKind.CONSUMER,
@@ -154,7 +164,7 @@ class Consumer(Generic[E]):
                     messaging__system="kafka",
                     messaging__destination__name=self.event_type.topic,
                 ):
-                    await self._handler(envelope.event, session, now, **self._provided)
+                    await self._handler(event, session, now, **self._provided)
                 self._count("applied", session)
                 self.active_at = time.monotonic()  # a large batch on a busy machine takes its time, and hangs not
             else:
@@ -162,6 +172,15 @@ class Consumer(Generic[E]):
         await self._drop(session, repeats)
         if self._run_waiting:
             await self._run_waiting(session, keys)
+
+    async def _heard(self, session: AsyncSession, events: Sequence[Event]) -> Sequence[Event | None]:
+        return await self._amend(session, events) if self._amend else events
+
+    async def _kept(self, session: AsyncSession, record: Record) -> bytes | None:
+        """Tell what the dead letters may keep of a readable record's value."""
+        event = read(record, self.event_type).event
+        (heard,) = await self._heard(session, [event])
+        return record.value if heard is event else msgspec.json.encode(heard) if heard else None
 
     async def _drop(self, session: AsyncSession, repeats: Sequence[Envelope[E]]) -> None:
         """Count events that had their effect before, and warn of those that say something else under the same name."""
@@ -197,9 +216,12 @@ class Consumer(Generic[E]):
         awaits: str | None = None,
         unreadable: bool = False,
     ) -> None:
-        with_value = not (unreadable and self.event_type.confidential)
+        if unreadable:
+            value = None if self.event_type.confidential else record.value
+        else:
+            value = await self._kept(session, record)
         self._may_have_letters = True
-        buried = await bury(session, record, reason, attempts=attempts, awaits=awaits, with_value=with_value)
+        buried = await bury(session, record, reason, attempts=attempts, awaits=awaits, value=value)
         if buried and not awaits:
             await refuse_too_many(session, record.topic, self._limit)
         self._count("parked" if awaits else "dead", session)

@@ -70,9 +70,12 @@ class Awaits(Exception):
 
 
 async def bury(
-    session: AsyncSession, record: Record, reason: str, *, attempts: int, awaits: str | None, with_value: bool = True
+    session: AsyncSession, record: Record, reason: str, *, attempts: int, awaits: str | None, value: bytes | None
 ) -> bool:
-    """Keep a record among the dead letters, once however often it is delivered. False when it is there already."""
+    """Keep a record among the dead letters, once however often it is delivered. False when it is there already.
+
+    `value` is what may be kept of its value.
+    """
     first = await session.scalar(
         insert(DeadLetter)
         .values(
@@ -81,7 +84,7 @@ async def bury(
             offset=record.offset,
             timestamp=record.timestamp,
             key=record.key,
-            value=record.value if with_value else None,
+            value=value,
             stored_headers=_storable(record.headers),
             reason=reason.replace("\0", "")[:MAX_REASON_LENGTH],
             attempts=attempts,

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.chassis import telemetry
 from shared.chassis.clock import Clock
-from shared.chassis.consumer import Consumer, Handler
+from shared.chassis.consumer import Amend, Consumer, Handler
 from shared.chassis.database import Sessions, is_outage
 from shared.chassis.dead_letters import DeadLetter, TooManyDeadLetters
 from shared.chassis.lag import group_of
@@ -44,9 +44,13 @@ log = structlog.get_logger()
 
 
 class EventRouter:
-    """Which of a service's handlers hears which event. One handler an event: a topic's records are taken once."""
+    """Which of a service's handlers hears which event. One handler an event: a topic's records are taken once.
 
-    def __init__(self) -> None:
+    `amend`: what is to be heard of events, where that is not all of it.
+    """
+
+    def __init__(self, amend: Amend | None = None) -> None:
+        self.amend = amend
         self.handlers: dict[type[Event], Handler] = {}
         self.awaited: set[type[Event]] = set()
 
@@ -88,6 +92,7 @@ class Consumers:
                 provided=provided or {},
                 run_waiting=self._run_waiting if event in events.awaited else None,
                 limit=dead_letter_limit,
+                amend=events.amend,
             )
             for event, handler in events.handlers.items()
         }

@@ -24,6 +24,7 @@ def _long_enough(key: SecretStr) -> SecretStr:
 DatabaseUrl = Annotated[str, AfterValidator(async_driver)]
 PublicUrl = Annotated[str, AfterValidator(_without_slash)]
 SecretKey = Annotated[SecretStr, AfterValidator(_long_enough)]
+Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
 class Settings(BaseSettings):
@@ -44,6 +45,9 @@ class Settings(BaseSettings):
 
     dead_letter_limit: Annotated[int, Field(ge=1)] = 100
     """Records of one topic that may die within 24 hours before its consumer stands still."""
+
+    dead_letter_days: Days = 90
+    """How long a record that had no effect is kept."""
 
     @classmethod
     def from_environment(cls) -> Self:

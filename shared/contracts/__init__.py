@@ -7,6 +7,7 @@ from shared.contracts.account import AccountUpdated, Logo, SurveyPolicy, SurveyR
 from shared.contracts.event import Event
 from shared.contracts.notification import NotificationFailed
 from shared.contracts.reply import ReplyPublished, ReplyReceived, ReplySent
+from shared.contracts.requester import RequesterErased, RequesterForgotten
 from shared.contracts.survey import (
     ReasonGiven,
     Survey,
@@ -45,6 +46,8 @@ EVENTS: tuple[type[Event], ...] = (
     SurveyExpired,
     SurveySkipped,
     NotificationFailed,
+    RequesterErased,
+    RequesterForgotten,
 )
 """Every event there is, one per topic."""
 
@@ -60,6 +63,8 @@ __all__ = [
     "ReplyReceived",
     "ReplySent",
     "Requester",
+    "RequesterErased",
+    "RequesterForgotten",
     "Survey",
     "SurveyCreated",
     "SurveyExpired",

@@ -29,6 +29,7 @@ class Survey:
     expires_at: datetime
     agent: Agent | None = None
     requester_locale: str | None = None
+    requester_id: str | None = None  # none in what was published before this field was
 
     def __post_init__(self) -> None:
         check_facts(self)

@@ -16,12 +16,15 @@ class Requester:
 
     `locale` is the language they read, a BCP 47 tag such as `pt-BR`. Better none than a guess: then the browser decides
     what pages speak. A tag that nobody knows counts as none.
+
+    `erased`: the person asked to be forgotten, and nothing but the id is left. Said by closeloop; see RequesterErased.
     """
 
     requester_id: str
     name: str
     email: str | None = None  # some channels know no address
     locale: str | None = None
+    erased: bool = False
 
     def __post_init__(self) -> None:
         check_facts(self)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from deploy.kafka.native import NativeKafka
 from deploy.postgres.embedded import PostgresServer
@@ -16,14 +16,6 @@ from shared.public_pages.captcha import CodeToRead
 from shared.public_pages.pace import FASTEST
 from tests.sandbox.sandbox import Sandbox
 
-FLAGS = [
-    "--headless",
-    "--no-sandbox",  # CI runs as root
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SHOTS = Path(__file__).parents[1] / "screenshots"
 PATIENCE_MS = 20_000
 MS_TO_READ = FASTEST.total_seconds() * 1000
@@ -51,17 +43,15 @@ async def sandbox(
 
 
 @pytest_asyncio.fixture
-async def context(chromium_path: Path) -> AsyncIterator[BrowserContext]:
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     """A person's browser. What a page complains of in the console fails the test."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
-        context = await browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-        context.set_default_timeout(PATIENCE_MS)
-        complaints: list[str] = []
-        context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        context.on("weberror", lambda error: complaints.append(str(error.error)))
-        yield context
-        await browser.close()
+    context = await browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE_MS)
+    complaints: list[str] = []
+    context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    yield context
+    await context.close()
     assert complaints == []
 
 
@@ -135,33 +125,31 @@ async def test_from_the_agents_reply_to_the_rating_in_the_csat_tab(sandbox: Sand
 
 @pytest.mark.timeout(120)
 async def test_without_scripts_a_reply_and_a_rating_go_through_with_the_code_to_read(
-    sandbox: Sandbox, chromium_path: Path
+    sandbox: Sandbox, browser: Browser
 ) -> None:
     """Six digits instead of the widget, the survey in Arabic. The test knows the key, where people look or listen."""
     expect.set_options(timeout=PATIENCE_MS)
     keys = json.loads((sandbox.folder / "secrets.json").read_text())
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
-        context = await browser.new_context(java_script_enabled=False, viewport={"width": 360, "height": 740})
-        context.set_default_timeout(PATIENCE_MS)
-        page = await context.new_page()
+    context = await browser.new_context(java_script_enabled=False, viewport={"width": 360, "height": 740})
+    context.set_default_timeout(PATIENCE_MS)
+    page = await context.new_page()
 
-        await page.goto(await _link(page, sandbox, "/tickets/1002", "Open the portal"))
-        await page.get_by_role("textbox").first.fill("I am 1.84 m tall.")
-        await _read_code(page, keys["portal"])
-        await photograph(page, "8-portal-without-scripts")
-        await page.wait_for_timeout(MS_TO_READ)
-        await page.get_by_label("The six digits", exact=True).press("Enter")
-        await expect(page.get_by_text("I am 1.84 m tall.")).to_be_visible()
+    await page.goto(await _link(page, sandbox, "/tickets/1002", "Open the portal"))
+    await page.get_by_role("textbox").first.fill("I am 1.84 m tall.")
+    await _read_code(page, keys["portal"])
+    await photograph(page, "8-portal-without-scripts")
+    await page.wait_for_timeout(MS_TO_READ)
+    await page.get_by_label("The six digits", exact=True).press("Enter")
+    await expect(page.get_by_text("I am 1.84 m tall.")).to_be_visible()
 
-        await page.goto(await _link(page, sandbox, "/tickets/1003", "Open the survey"))
-        await page.get_by_role("radio", name=re.compile("2 من 5")).check()
-        await _read_code(page, keys["surveys"])
-        await photograph(page, "9-survey-without-scripts")
-        await page.wait_for_timeout(MS_TO_READ)
-        await page.locator("#captcha_code").press("Enter")
-        await expect(page.get_by_role("heading", name="شكرًا لك!")).to_be_visible()
-        await browser.close()
+    await page.goto(await _link(page, sandbox, "/tickets/1003", "Open the survey"))
+    await page.get_by_role("radio", name=re.compile("2 من 5")).check()
+    await _read_code(page, keys["surveys"])
+    await photograph(page, "9-survey-without-scripts")
+    await page.wait_for_timeout(MS_TO_READ)
+    await page.locator("#captcha_code").press("Enter")
+    await expect(page.get_by_role("heading", name="شكرًا لك!")).to_be_visible()
+    await context.close()
 
 
 async def _link(page: Page, sandbox: Sandbox, ticket: str, name: str) -> str:

@@ -1,30 +1,15 @@
 """Letters as a browser lays them out, on a phone and on a desk, by day and by night."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import get_args
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
 from shared.contracts.notification import Kind
 from shared.public_pages.language import LANGUAGES
 from tests.notifier.builders import a_brand, a_letter, an_email, html_of
 
 LONG = "Bartholomew-Maximilian-Featherstonehaugh-Cholmondeley-von-und-zu-Hohenlohe-Langenburg " * 2
-
-
-@pytest_asyncio.fixture(scope="module")
-async def browser(chromium_path: Path) -> AsyncIterator[Browser]:
-    """Chromium that asks nobody anything."""
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(
-            executable_path=chromium_path,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"],
-        )
-        yield chromium
-        await chromium.close()
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))

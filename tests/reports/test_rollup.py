@@ -267,6 +267,7 @@ def a_row(survey_id: str, agent: Agent) -> dict[str, Any]:
         "ticket_id": survey_id,
         "subject": "",
         "requester_name": "",
+        "requester_id": None,
         "agent_id": agent.agent_id,
         "agent_name": agent.name,
         "priority": "normal",

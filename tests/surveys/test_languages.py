@@ -1,28 +1,13 @@
 """The survey in the reader's language, and its stars from either side."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
 from tests.builders import RITA
 from tests.stage import Stage
 from tests.surveys.test_pages import invited, rate
-
-
-@pytest_asyncio.fixture
-async def browser(chromium_path: Path) -> AsyncIterator[Browser]:
-    """Chromium that asks nobody anything."""
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(
-            executable_path=chromium_path,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"],
-        )
-        yield chromium
-        await chromium.close()
 
 
 async def test_a_survey_speaks_the_requesters_language_from_the_question_to_the_thanks(surveys: Stage) -> None:

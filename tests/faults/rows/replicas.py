@@ -3,9 +3,12 @@
 import asyncio
 import os
 import signal
+import time
 
 import psutil
+from confluent_kafka.admin import AdminClient
 
+from tests.faults.log import GROUPS
 from tests.faults.scene import Fault, Scene
 
 FROZEN_SECONDS = 12.0
@@ -76,6 +79,27 @@ async def sleep_at(scene: Scene, name: str, point: str) -> None:
         system.levers(name).release()
         os.kill(process.pid, signal.SIGCONT)
     system.rotation[name].append(name)
+    await all_take_part(scene, name, replicas=2)
+
+
+async def all_take_part(scene: Scene, service: str, *, replicas: int) -> None:
+    """Wait until each replica has partitions of every topic again, a zombie too: else it would idle for ever."""
+    groups = [group for _, group in GROUPS if group.startswith(f"{service}.")]
+    admin = AdminClient({"bootstrap.servers": scene.system.kafka})
+
+    def shares() -> dict[str, list[int]]:
+        described = {group: done.result() for group, done in admin.describe_consumer_groups(groups).items()}
+        return {
+            group: [len(member.assignment.topic_partitions) for member in description.members]
+            for group, description in described.items()
+        }
+
+    limit = time.monotonic() + scene.pace.progress_after_rebalance
+    while not all(len(each) == replicas and all(each) for each in (await asyncio.to_thread(shares)).values()):
+        if time.monotonic() > limit:
+            scene.demand(False, "O9", f"partitions of each replica: {await asyncio.to_thread(shares)}")
+            return
+        await asyncio.sleep(0.5)
 
 
 async def roll(scene: Scene) -> None:

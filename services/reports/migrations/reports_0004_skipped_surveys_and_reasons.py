@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "reports_0003"
-down_revision = "reports_0002"
+revision = "reports_0004"
+down_revision = "reports_0003_erasure"
 branch_labels = None
 depends_on = None
 

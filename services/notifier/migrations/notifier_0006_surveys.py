@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "notifier_0005"
-down_revision = "notifier_0004"
+revision = "notifier_0006"
+down_revision = "notifier_0005_erasure"
 branch_labels = None
 depends_on = None
 

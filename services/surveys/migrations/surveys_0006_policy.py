@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "surveys_0005"
-down_revision = "surveys_0004"
+revision = "surveys_0006"
+down_revision = "surveys_0005_erasure"
 branch_labels = None
 depends_on = None
 
@@ -39,7 +39,6 @@ def upgrade() -> None:
     op.create_index("ix_skipped_surveys_account_id_skipped_at", "skipped_surveys", ["account_id", "skipped_at"])
 
     op.add_column("surveys", sa.Column("opt_out_digest", sa.LargeBinary(), nullable=True))
-    op.add_column("surveys", sa.Column("requester_id", sa.Text(), nullable=True))
     op.add_column("surveys", sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("surveys", sa.Column("ticket", postgresql.JSONB(), nullable=True))
     op.add_column("surveys", sa.Column("due_at", sa.DateTime(timezone=True), nullable=True))
@@ -52,17 +51,15 @@ def upgrade() -> None:
     op.create_check_constraint(
         op.f("ck_surveys_due_has_its_facts"),
         "surveys",
-        "due_at IS NULL OR state = 'pending' AND ticket IS NOT NULL AND requester_id IS NOT NULL",
+        "due_at IS NULL OR state = 'pending' AND ticket IS NOT NULL",
     )
     op.create_check_constraint(op.f("ck_surveys_reason_is_of_a_low_score"), "surveys", "reason IS NULL OR score <= 2")
     op.create_index("ix_surveys_due", "surveys", ["due_at"], postgresql_where=sa.text("due_at IS NOT NULL"))
-    op.create_index("ix_surveys_account_id_requester_id", "surveys", ["account_id", "requester_id"])
     op.create_index("ix_surveys_account_id_created_at", "surveys", ["account_id", "created_at"])
 
 
 def downgrade() -> None:
     op.drop_index("ix_surveys_account_id_created_at", table_name="surveys")
-    op.drop_index("ix_surveys_account_id_requester_id", table_name="surveys")
     op.drop_index("ix_surveys_due", table_name="surveys", postgresql_where=sa.text("due_at IS NOT NULL"))
     op.drop_constraint(op.f("ck_surveys_reason_is_of_a_low_score"), "surveys", type_="check")
     op.drop_constraint(op.f("ck_surveys_due_has_its_facts"), "surveys", type_="check")
@@ -74,7 +71,6 @@ def downgrade() -> None:
         "due_at",
         "ticket",
         "resolved_at",
-        "requester_id",
         "opt_out_digest",
     ):
         op.drop_column("surveys", column)
