@@ -218,7 +218,7 @@ async def test_other_ratings_are_told_to_nobody(notifier: Stage, score: int) -> 
 async def test_a_low_rating_of_long_ago_is_no_news(notifier: Stage) -> None:
     """A new installation hears of years of them."""
     await notifier.hears(an_account(lead=BEN))
-    notifier.later(days=2)
+    notifier.later(days=7)
     await notifier.hears(a_survey_submitted(1))
 
     assert await notifier.count(Email) == 0
