@@ -1,7 +1,7 @@
 """Asks requesters when their time has come, and once more those who have not answered."""
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,12 +12,13 @@ from services.surveys.policy import Known
 from services.surveys.survey import Survey
 from services.surveys.tables import Account, AnsweredTicket, OptOut, SkippedSurvey
 from shared.chassis.clock import Clock
-from shared.chassis.database import Sessions
+from shared.chassis.database import Sessions, is_outage
 from shared.chassis.outbox import emit
 from shared.contracts import SurveySkipped
 from shared.contracts.survey import SkipReason
 
 EVERY_SECONDS = 5.0
+PUT_OFF = timedelta(hours=1)
 
 log = structlog.get_logger()
 
@@ -37,10 +38,26 @@ class Asking:
                 await asyncio.sleep(EVERY_SECONDS)
 
     async def ask_next(self, session: AsyncSession, now: datetime) -> bool:
-        """Ask, remind or skip the requester of the survey that is due longest; False when none is."""
+        """Ask, remind or skip the requester of the survey that is due longest; False when none is.
+
+        One with which that fails for a reason of its own is put off, so that it holds up no other.
+        """
         survey = await session.scalar(queries.next_due(now))
         if survey is None:
             return False
+        survey_id = survey.survey_id
+        try:
+            async with session.begin_nested():
+                await self._decide(survey, session, now)
+        except Exception as failure:
+            if is_outage(failure):
+                raise
+            log.warning("survey put off", survey_id=str(survey_id), reason=type(failure).__name__)
+            await session.refresh(survey)
+            survey.due_at = now + PUT_OFF
+        return True
+
+    async def _decide(self, survey: Survey, session: AsyncSession, now: datetime) -> None:
         account = await session.get_one(Account, survey.account_id)
         known = await _known(survey, account, session)
         if survey.invited_at:
@@ -48,14 +65,13 @@ class Asking:
                 emit(session, survey.remind(self._links))
             else:
                 survey.leave_in_peace()
-            return True
+            return
         # Nobody has asked until its time was over: this did not run for days.
         over: SkipReason | None = "too_old" if now >= survey.expires_at else None
         if reason := over or policy.objection_when_due(account.survey_policy, known, now):
             _skip(survey, reason, session, now)
         else:
             emit(session, survey.ask(account, self._links, now))
-        return True
 
 
 async def _known(survey: Survey, account: Account, session: AsyncSession) -> Known:

@@ -132,7 +132,8 @@ def _picked(typed: dict[str, str], account: Account, language: Language) -> Reas
 
 def _kept(typed: dict[str, str], reason: ReasonGiven | None) -> dict[str, str]:
     """Write down a rating that is put aside, its reason as it was read."""
-    return {**typed, "reason": reason.code, "reason_text": reason.text} if reason else {**typed, "reason": ""}
+    kept = {name: typed[name] for name in ("score", "comment")}
+    return kept | {"reason": reason.code, "reason_text": reason.text} if reason else kept
 
 
 def _problems(typed: dict[str, str], language: Language) -> list[Problem]:

@@ -10,9 +10,10 @@ from services.surveys.asking import Asking
 from services.surveys.deadlines import expire_some
 from services.surveys.policy import GRACE
 from services.surveys.survey import Survey
-from services.surveys.tables import AnsweredTicket, SkippedSurvey
+from services.surveys.tables import AnsweredTicket, OptOut, SkippedSurvey
 from shared.contracts import (
     Event,
+    RequesterErased,
     SurveyCreated,
     SurveyExpired,
     SurveyInvited,
@@ -303,6 +304,50 @@ async def test_a_survey_that_nobody_could_be_asked_in_time_is_skipped_and_not_un
     await job(surveys)
 
     await skipped(surveys, "too_old")
+
+
+async def test_a_survey_that_cannot_be_asked_holds_up_no_other(surveys: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of one survey's own is logged; it is tried again an hour later, the others are asked now."""
+    await surveys.hears(an_account(survey_policy=DELAYED), resolved("T-1"), resolved("T-2"))
+    await surveys.said()
+    surveys.later(hours=24)
+    faulty = await surveys.row(Survey, ticket_id="T-1")
+    links = surveys.service.provided["links"]
+    to_answer = links.to_answer
+    monkeypatch.setattr(links, "to_answer", lambda id_: 1 / 0 if id_ == faulty.survey_id else to_answer(id_))
+
+    assert await asks(surveys) == [SurveyInvited]
+    monkeypatch.undo()
+    assert await asks(surveys) == []
+    surveys.later(hours=1)
+    assert await asks(surveys) == [SurveyInvited]
+    assert all(survey.invited_at for survey in await surveys.rows(Survey))
+
+
+async def test_who_is_erased_while_they_wait_is_neither_asked_nor_reminded(surveys: Stage) -> None:
+    """Nothing to write to is left, both links open nothing, and the wish not to be asked goes with the person."""
+    erased = RequesterErased(account_id="acme", requester_id="rita", request_id="e-1", erased_at=NOON)
+    for policy in (DELAYED, REMINDING):
+        await surveys.clear()
+        await surveys.hears(an_account(survey_policy=policy), resolved())
+        before = await surveys.row(Survey)
+        links = surveys.service.provided["links"]
+        paths = [links.to_answer(before.survey_id), links.to_opt_out(before.survey_id)]
+        await opts_out(surveys)
+
+        await surveys.hears(erased)
+        await surveys.said()
+        surveys.later(days=4)
+
+        assert await asks(surveys) == []
+        survey = await surveys.row(Survey)
+        assert (survey.due_at, survey.ticket, survey.opt_out_digest) == (None, None, None)
+        assert await surveys.count(OptOut) == 0
+        for path in paths:
+            assert (await surveys.client.get(path.removeprefix("https://surveys.example"))).status_code == 404
+        surveys.later(days=30)
+        async with surveys.service.sessions.begin() as session:
+            assert await expire_some(session, surveys.clock()) == 1
 
 
 async def test_who_opted_out_is_not_asked_about_the_next_ticket(surveys: Stage) -> None:
