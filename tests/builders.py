@@ -14,6 +14,7 @@ from shared.contracts import (
     TicketCreated,
     TicketReopened,
     TicketResolved,
+    TicketSolved,
     TicketUpdated,
 )
 
@@ -81,6 +82,20 @@ def a_ticket_reopened(**changes: Any) -> TicketReopened:
             "body": "It broke again.",
             "previous_status": "resolved",
             "reopened_at": NOON,
+            **changes,
+        }
+    )
+
+
+def a_ticket_solved(**changes: Any) -> TicketSolved:
+    """Rita said that the ticket is solved, which was open at version 2."""
+    return TicketSolved(
+        **{
+            "account_id": "acme",
+            "ticket": a_ticket(version=2, status="resolved"),
+            "solved_id": "s-9",
+            "previous_status": "open",
+            "solved_at": NOON,
             **changes,
         }
     )

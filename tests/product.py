@@ -93,6 +93,7 @@ class Product:
             "PORT": str(self._ports[name]),
             "PUBLIC_URL": self.url(service_of(name)),
             "SECRET_KEY": KEY,
+            "ATTACHMENTS_URL": (self.folder / "attachments").absolute().as_uri(),
             "SMTP_HOST": "127.0.0.1",
             "SMTP_PORT": str(self.mailbox.port),
             "MAIL_FROM": "support@closeloop.example",

@@ -17,7 +17,7 @@ from shared.contracts.ticket import Status
 
 State = Literal["queued", "sent", "failed"]
 
-TO_REQUESTERS = ("reply_published", "survey_invited", "survey_reminded")
+TO_REQUESTERS = ("reply_published", "link_renewed", "survey_invited", "survey_reminded")
 """Kinds that go to the requester; the others go to agents."""
 
 LEASE = timedelta(minutes=5)
@@ -58,8 +58,8 @@ class Email(Table):
         Index("uq_emails_once", "account_id", "kind", "subject_id", func.lower(text("recipient")), unique=True),
         Index("ix_emails_due", "due_at", postgresql_where=text("state = 'queued'")),
         CheckConstraint(
-            "kind IN ('reply_published', 'survey_invited', 'survey_reminded', 'reply_received', 'ticket_reopened',"
-            " 'survey_submitted')",
+            "kind IN ('reply_published', 'link_renewed', 'survey_invited', 'survey_reminded', 'reply_received',"
+            " 'ticket_reopened', 'ticket_solved', 'survey_submitted')",
             name="kind_is_known",
         ),
         CheckConstraint("state IN ('queued', 'sent', 'failed')", name="state_is_known"),

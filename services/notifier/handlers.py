@@ -21,6 +21,7 @@ from shared.chassis.kafka import EventRouter
 from shared.contracts import (
     AccountUpdated,
     Agent,
+    LinkRenewed,
     ReplyPublished,
     ReplyReceived,
     Requester,
@@ -29,6 +30,7 @@ from shared.contracts import (
     SurveyReminded,
     SurveySubmitted,
     TicketReopened,
+    TicketSolved,
 )
 from shared.contracts.notification import Kind
 from shared.contracts.survey import SurveyEvent
@@ -74,6 +76,14 @@ async def tell_requester_of_reply(published: ReplyPublished, session: AsyncSessi
     )
     letters = _Letters("reply_published", published.reply_id, [published.ticket.requester], facts)
     await _queue(letters, published, session, now)
+
+
+@events.on(LinkRenewed)
+async def send_fresh_link(renewed: LinkRenewed, session: AsyncSession, now: datetime) -> None:
+    """Send the requester the link that was asked for, whoever asked."""
+    facts = _facts(renewed, link=renewed.link, locale=_locale_of_requester(renewed))
+    letters = _Letters("link_renewed", renewed.renewal_id, [renewed.ticket.requester], facts)
+    await _queue(letters, renewed, session, now)
 
 
 @events.on(SurveyInvited)
@@ -129,6 +139,14 @@ async def tell_agents_of_reopening(reopened: TicketReopened, session: AsyncSessi
     facts = _facts(reopened, author=ticket.requester.name, text=reopened.body, previous_status=reopened.previous_status)
     told = [ticket.assignee, *ticket.watchers]
     await _queue(_Letters("ticket_reopened", reopened.reply_id, told, facts), reopened, session, now)
+
+
+@events.on(TicketSolved)
+async def tell_assignee_of_solution(solved: TicketSolved, session: AsyncSession, now: datetime) -> None:
+    """Tell the assignee that the requester needs no more help."""
+    ticket = solved.ticket
+    facts = _facts(solved, author=ticket.requester.name, previous_status=solved.previous_status)
+    await _queue(_Letters("ticket_solved", solved.solved_id, [ticket.assignee], facts), solved, session, now)
 
 
 @events.on(RequesterErased)

@@ -157,7 +157,7 @@ def _words(email: Email, account: Account, language: Language) -> dict[str, Any]
         "link": facts.link,
         "opt_out_link": _fit_for_a_header(facts.opt_out_link),
         "before": status_label(facts.previous_status, language) if facts.previous_status else None,
-        "now": status_label("open", language),
+        "now": status_label("resolved" if email.kind == "ticket_solved" else "open", language),
         "until": language.date_time(facts.expires_at, account.zone) if facts.expires_at else None,
         "zone": account.time_zone,
         "stars": stars,

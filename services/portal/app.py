@@ -5,11 +5,17 @@ from pathlib import Path
 
 from litestar import Litestar
 
+from services.portal.attachment_routes import api, openapi
+from services.portal.attachments import Attachments
+from services.portal.chosen_files import Limits
 from services.portal.handlers import events
 from services.portal.link import TicketLinks
+from services.portal.live import Live
 from services.portal.retention import periods
+from services.portal.rich_text import formatted, passages
 from services.portal.routes import ROUTES
 from services.portal.settings import Settings
+from services.portal.storage import Storage
 from services.portal.tables import Account, Quarantined, RateLimitBucket, SpentChallenge
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
@@ -30,6 +36,8 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
     limiter = RateLimiter(key, RateLimitBucket, settings.trusted_proxies)
     gate = Gate(key, SpentChallenge, limiter)
     quarantine = Quarantine(Quarantined)
+    attachments = attachments_of(settings)
+    live = Live()
     return Service(
         name="portal",
         settings=settings,
@@ -40,13 +48,41 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
             "limiter": limiter,
             "pace": Pace(key),
             "quarantine": quarantine,
+            "attachments": attachments,
+            "live": live,
         },
-        chores=[Retention(periods(settings)).keep_to_periods],
+        chores=[attachments.sweep_attachments, live.listen, Retention(periods(settings)).keep_to_periods],
+        farewells=[live.dismiss],
         forgets=[gate.forget_expired, limiter.forget_full, quarantine.forget_old],
         clock=clock,
     )
 
 
+def attachments_of(settings: Settings) -> Attachments:
+    """Make what takes files in and gives them out."""
+    storage = Storage(
+        settings.attachments_url,
+        endpoint=settings.attachments_s3_endpoint,
+        region=settings.attachments_s3_region,
+        key_id=settings.attachments_s3_key_id,
+        secret=settings.attachments_s3_secret.get_secret_value(),
+    )
+    limits = Limits(
+        files=settings.attachments_per_reply,
+        bytes=settings.attachment_max_bytes,
+        total_bytes=settings.attachments_max_bytes,
+    )
+    return Attachments(storage, limits)
+
+
 def create_app(service: Service) -> Litestar:
-    """Make the pages."""
-    return public_app(service, [*ROUTES, *brand_routes(Account), *service.provided["gate"].routes()], folder=FOLDER)
+    """Make the pages and the API."""
+    routes = [*ROUTES, api, *brand_routes(Account), *service.provided["gate"].routes()]
+    return public_app(
+        service,
+        routes,
+        folder=FOLDER,
+        filters={"formatted": formatted, "passages": passages},
+        openapi_config=openapi,
+        include_in_schema=False,  # the API says otherwise of itself
+    )

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.portal.attached_files import let_go
 from services.portal.link import AccessLink
 from services.portal.tables import Erasure, Quarantined
 from services.portal.ticket import Message, Ticket
@@ -25,8 +26,12 @@ async def erase(erased: RequesterErased, session: AsyncSession, *, now: datetime
     ).all()
     for ticket in tickets:
         ticket.snapshot = ticket_without_requester(ticket.snapshot)
-    written = await session.execute(delete(Message).filter_by(**whose).returning(Message.ticket_id))
-    written_in = [ticket_id for (ticket_id,) in written]
+    written = (
+        await session.execute(delete(Message).filter_by(**whose).returning(Message.ticket_id, Message.attachments))
+    ).all()
+    written_in = [ticket_id for ticket_id, _ in written]
+    files = [attachment.attachment_id for _, attachments in written for attachment in attachments]
+    await let_go(files, session, now, account_id=erased.account_id)
     ticket_ids = {*(ticket.ticket_id for ticket in tickets), *written_in}
     revoked = await session.scalars(
         update(AccessLink)
@@ -48,4 +53,5 @@ async def erase(erased: RequesterErased, session: AsyncSession, *, now: datetime
         "messages": len(written_in),
         "access_links": len(revoked.all()),
         "quarantined": len(put_aside.all()),
+        "attached_files": len(files),
     }

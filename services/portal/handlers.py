@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.portal import queries
+from services.portal.attached_files import expect
 from services.portal.erasure import erase, erasures
 from services.portal.link import TicketLinks
 from services.portal.replies import take_reply
@@ -53,9 +54,12 @@ async def begin_conversation(
 ) -> None:
     """Show a new ticket, with what its requester wrote first."""
     ticket = await _ticket(created, session, now, links)
-    if created.description.strip():
+    if created.description.strip() or created.attachments:
         told = created.ticket
-        await _add(ticket.was_asked(DESCRIPTION, created.description, told.requester, told.created_at), session)
+        message = ticket.was_asked(
+            DESCRIPTION, created.description, told.requester, told.created_at, attachments=created.attachments
+        )
+        await _add(ticket, message, session)
 
 
 @events.on(TicketUpdated)
@@ -71,7 +75,7 @@ async def show_resolution(
     """Say in the conversation that the ticket was resolved, and by whom."""
     ticket = await _ticket(resolved, session, now, links)
     if not resolved.ticket.requester.erased:
-        await _add(ticket.was_resolved(resolved), session)
+        await _add(ticket, ticket.was_resolved(resolved), session)
 
 
 @events.on(ReplySent)
@@ -85,7 +89,7 @@ async def publish_reply(sent: ReplySent, session: AsyncSession, now: datetime, *
     if sent.ticket.requester.erased:
         return
     message = ticket.was_told(sent)
-    if not await _add(message, session):
+    if not await _add(ticket, message, session):
         return
     if now - sent.sent_at >= NEWS_FOR:
         return
@@ -115,7 +119,10 @@ async def show_reply_from_elsewhere(
     requester = received.ticket.requester
     if requester.erased:
         return
-    await _add(ticket.was_asked(received.reply_id, received.body, requester, received.received_at), session)
+    message = ticket.was_asked(
+        received.reply_id, received.body, requester, received.received_at, attachments=received.attachments
+    )
+    await _add(ticket, message, session)
 
 
 @events.on(SurveyFollowUpRequested)
@@ -130,7 +137,8 @@ async def take_follow_up(requested: SurveyFollowUpRequested, session: AsyncSessi
         return
     if now - requested.requested_at >= NEWS_FOR:
         requester = ticket.snapshot.requester
-        await _add(ticket.was_asked(requested.follow_up_id, requested.body, requester, requested.requested_at), session)
+        message = ticket.was_asked(requested.follow_up_id, requested.body, requester, requested.requested_at)
+        await _add(ticket, message, session)
         return
     take_reply(ticket, requested.body, session, requested.requested_at, reply_id=requested.follow_up_id)
     await session.flush()
@@ -173,11 +181,13 @@ async def _ticket(event: TicketEvent, session: AsyncSession, now: datetime, link
     return ticket
 
 
-async def _add(message: Message, session: AsyncSession) -> bool:
+async def _add(ticket: Ticket, message: Message, session: AsyncSession) -> bool:
     """Put a message into its conversation. False when it is there already."""
     key = (message.account_id, message.ticket_id, message.kind, message.message_id)
     if await session.get(Message, key):
         return False
     session.add(message)
+    ticket.revision += 1
     await session.flush()
+    await expect(message.attachments, session, account_id=message.account_id)
     return True

@@ -1,11 +1,14 @@
 """SELECTs with names."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Select, func, select
 
 from services.portal.link import AccessLink
+from services.portal.tables import AttachedFile
 from services.portal.ticket import Message, Ticket
+from shared.contracts import Attachment
 from shared.public_pages.access_links import digest
 
 
@@ -33,10 +36,18 @@ def ticket_of(account_id: str, ticket_id: str) -> Select[Ticket]:
 
 
 def links_of(account_id: str, ticket_id: str) -> Select[AccessLink]:
-    """Find a ticket's links, the current one first."""
+    """Find a ticket's links as they are now, the current one first."""
     return (
-        select(AccessLink).filter_by(account_id=account_id, ticket_id=ticket_id).order_by(AccessLink.generation.desc())
+        select(AccessLink)
+        .filter_by(account_id=account_id, ticket_id=ticket_id)
+        .order_by(AccessLink.generation.desc())
+        .execution_options(populate_existing=True)  # one may have been looked at before its ticket was locked
     )
+
+
+def revision_of(ticket: Ticket) -> Select[int]:
+    """Find how far a ticket has come by now."""
+    return select(Ticket.revision).filter_by(account_id=ticket.account_id, ticket_id=ticket.ticket_id)
 
 
 def conversation_of(ticket: Ticket) -> Select[Message]:
@@ -45,4 +56,19 @@ def conversation_of(ticket: Ticket) -> Select[Message]:
         select(Message)
         .filter_by(account_id=ticket.account_id, ticket_id=ticket.ticket_id)
         .order_by(Message.sent_at, Message.message_id, Message.kind)
+    )
+
+
+def attachments_of(ticket: Ticket) -> Select[tuple[Attachment, ...]]:
+    """Find the attachments that a ticket's messages tell of, those of one message after the other."""
+    return select(Message.attachments).filter_by(account_id=ticket.account_id, ticket_id=ticket.ticket_id)
+
+
+def files_there(account_id: str, attachments: Sequence[Attachment]) -> Select[str]:
+    """Find which of some attachments have come, by id."""
+    ids = [attachment.attachment_id for attachment in attachments]
+    return select(AttachedFile.attachment_id).where(
+        AttachedFile.account_id == account_id,
+        AttachedFile.attachment_id.in_(ids),
+        AttachedFile.object_id.is_not(None),
     )

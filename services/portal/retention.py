@@ -7,6 +7,7 @@ from sqlalchemy import String, and_, delete, exists, func, not_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from services.portal.attached_files import let_go
 from services.portal.link import AccessLink
 from services.portal.settings import Settings
 from services.portal.tables import Quarantined
@@ -65,6 +66,13 @@ async def _drop_tickets(session: AsyncSession, before: datetime, limit: int) -> 
     if not tickets:
         return 0
     keys = [(ticket.account_id, ticket.ticket_id) for ticket in tickets]
-    for table, about in ((Message, Message.ticket_id), (Quarantined, Quarantined.about), (Ticket, Ticket.ticket_id)):
+    files = await session.execute(
+        delete(Message)
+        .where(tuple_(Message.account_id, Message.ticket_id).in_(keys))
+        .returning(Message.account_id, Message.attachments)
+    )
+    for account_id, attachments in files.all():
+        await let_go([each.attachment_id for each in attachments], session, before, account_id=account_id)
+    for table, about in ((Quarantined, Quarantined.about), (Ticket, Ticket.ticket_id)):
         await session.execute(delete(table).where(tuple_(table.account_id, about).in_(keys)))
     return len(tickets)

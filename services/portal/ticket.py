@@ -1,7 +1,8 @@
-"""The ticket and its conversation, and when a reply reopens it. Rules only; sees no session, is told what time it is.
+"""The ticket and its conversation, and what its requester makes of it. Rules only; sees no session, is told the time.
 
-Two facts decide what a ticket's status is: the newest snapshot the help desk told, and the version at which a reply
-here reopened it last. Both only ever grow, so whatever order events come in, they end in the same status.
+Two facts decide what a ticket's status is: the newest snapshot the help desk told, and what the requester did here last
+at which version, reopened it by a reply or marked it as solved. What the requester did holds until the help desk tells
+a later version. Versions only ever grow, so whatever order events come in, they end in the same status.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
+from services.portal.file_names import presentable
+from services.portal.rich_text import harmless
 from services.portal.tables import Table
 from shared import contracts
 from shared.chassis.database import Json, Timestamp
@@ -26,12 +29,13 @@ DESCRIPTION = "description"
 """Message id of what the requester wrote when they asked for help; the help desk gives it none."""
 
 Kind = Literal["agent", "requester", "system"]
-Happening = Literal["resolved", "reopened"]
+Happening = Literal["resolved", "reopened", "solved"]
 
 
 class Message(Table):
     """One entry of a conversation: what an agent or the requester wrote, or what happened to the ticket.
 
+    `body_html` is the agent's own formatting of `body`, already harmless; empty where there is none.
     `happening` and, for a reopening, `previous_status` say what a system message is about; its `author_name` is who
     did it, empty when a rule of the help desk did. Agents' and requesters' ids are told apart by `kind`.
     `requester_id` is whose ticket it was then: what was written by them or to them.
@@ -56,14 +60,22 @@ class Message(Table):
     message_id: Mapped[str] = mapped_column(Text, primary_key=True)
     author_name: Mapped[str] = mapped_column(Text)
     body: Mapped[str] = mapped_column(Text, default="")
+    body_html: Mapped[str] = mapped_column(Text, default="", server_default="")
     happening: Mapped[Happening | None] = mapped_column(Text)
     previous_status: Mapped[Status | None] = mapped_column(Text)
+    attachments: Mapped[tuple[contracts.Attachment, ...]] = mapped_column(
+        Json(tuple[contracts.Attachment, ...]), default=(), server_default="[]"
+    )
     sent_at: Mapped[Timestamp]
     requester_id: Mapped[str | None] = mapped_column(Text)
 
 
 class Ticket(Table):
-    """A ticket as the help desk told it last, and at which version a reply here reopened it; 0 for never."""
+    """A ticket as the help desk told it last, and at which version its requester reopened or solved it; 0 for never.
+
+    Where both are of the same version, solving came last: a reply takes it back.
+    `revision` grows with everything that somebody who has the page open would see.
+    """
 
     __tablename__ = "tickets"
     __table_args__ = (Index("ix_tickets_account_id_requester_id", "account_id", "requester_id"),)
@@ -73,6 +85,8 @@ class Ticket(Table):
     version: Mapped[int] = mapped_column(BigInteger)
     snapshot: Mapped[contracts.Ticket] = mapped_column(Json(contracts.Ticket))
     reopened_version: Mapped[int] = mapped_column(BigInteger, default=0)
+    solved_version: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    revision: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     requester_id: Mapped[str | None] = mapped_column(
         # Written as PostgreSQL prints it, so that the drift test can compare the two.
         Text,
@@ -84,17 +98,27 @@ class Ticket(Table):
         if told.version > self.version:
             self.version = told.version
             self.snapshot = told
+            self.revision += 1
 
     @property
     def status(self) -> Status:
-        """The status to show: a reopening holds until the help desk tells a later version of the ticket."""
+        """The status to show: what the requester did holds until the help desk tells a later version of the ticket."""
         known = self.snapshot.status
+        if known == "closed":
+            return known
+        if self.solved_version >= self.version:
+            return "resolved"
         return "open" if _is_reopened_by_a_reply(known) and self.reopened_version >= self.version else known
 
     @property
     def takes_replies(self) -> bool:
         """Closed tickets take none."""
         return self.status != "closed"
+
+    @property
+    def can_be_solved(self) -> bool:
+        """Whether the requester can say that they need no more help."""
+        return self.status in {"open", "pending"}
 
     @property
     def known(self) -> contracts.Ticket:
@@ -110,11 +134,28 @@ class Ticket(Table):
             reply.sent_at,
             requester_id=reply.ticket.requester.requester_id,
             body=plain_text(reply.body),
+            body_html=harmless(plain_text(reply.body_html)),
+            attachments=reply.attachments,
         )
 
-    def was_asked(self, message_id: str, body: str, by: contracts.Requester, at: datetime) -> Message:
+    def was_asked(
+        self,
+        message_id: str,
+        body: str,
+        by: contracts.Requester,
+        at: datetime,
+        attachments: Sequence[contracts.Attachment] = (),
+    ) -> Message:
         """Something the requester wrote, as an entry of the conversation."""
-        return self._message("requester", message_id, by.name, at, requester_id=by.requester_id, body=plain_text(body))
+        return self._message(
+            "requester",
+            message_id,
+            by.name,
+            at,
+            requester_id=by.requester_id,
+            body=plain_text(body),
+            attachments=attachments,
+        )
 
     def was_resolved(self, resolved: contracts.TicketResolved) -> Message:
         """A resolution, as an entry of the conversation: one for each version that is one."""
@@ -129,7 +170,12 @@ class Ticket(Table):
         )
 
     def take_reply(
-        self, body: str, now: datetime, *, reply_id: str | None = None
+        self,
+        body: str,
+        now: datetime,
+        attachments: Sequence[contracts.Attachment] = (),
+        *,
+        reply_id: str | None = None,
     ) -> tuple[list[Message], list[contracts.Event]]:
         """Take the requester's reply: what it adds to the conversation, and what there is to tell.
 
@@ -137,12 +183,14 @@ class Ticket(Table):
         but what was written elsewhere, and has its `reply_id` from there, is told all the same.
         """
         previous_status = self.status
+        self.revision += 1
         reply_id = reply_id or str(uuid7())
         requester = self.snapshot.requester
-        messages = [self.was_asked(reply_id, body, requester, now)]
+        messages = [self.was_asked(reply_id, body, requester, now, attachments)]
         reopened = _is_reopened_by_a_reply(previous_status)
         if reopened:
             self.reopened_version = self.version
+            self.solved_version = 0
             messages.append(
                 self._message(
                     "system",
@@ -162,6 +210,7 @@ class Ticket(Table):
                 body=body,
                 received_at=now,
                 reopened=reopened,
+                attachments=tuple(attachments),
             )
         ]
         if reopened:
@@ -177,6 +226,30 @@ class Ticket(Table):
             )
         return messages, told
 
+    def mark_solved(self, now: datetime) -> tuple[Message, contracts.TicketSolved]:
+        """Take the requester's word that they need no more help: what it adds to the conversation, and what to tell."""
+        assert self.can_be_solved
+        previous_status = self.status
+        self.solved_version = self.version
+        self.revision += 1
+        solved_id = str(uuid7())
+        requester = self.snapshot.requester
+        message = self._message(
+            "system",
+            f"solved/{solved_id}",
+            requester.name,
+            now,
+            requester_id=requester.requester_id,
+            happening="solved",
+        )
+        return message, contracts.TicketSolved(
+            account_id=self.account_id,
+            ticket=self.known,
+            solved_id=solved_id,
+            previous_status=previous_status,
+            solved_at=now,
+        )
+
     def _message(
         self,
         kind: Kind,
@@ -186,6 +259,8 @@ class Ticket(Table):
         *,
         requester_id: str,
         body: str = "",
+        body_html: str = "",
+        attachments: Sequence[contracts.Attachment] = (),
         happening: Happening | None = None,
         previous_status: Status | None = None,
     ) -> Message:
@@ -196,6 +271,8 @@ class Ticket(Table):
             message_id=message_id,
             author_name=author_name,
             body=body,
+            body_html=body_html,
+            attachments=tuple(replace(each, name=presentable(each.name)) for each in attachments),
             happening=happening,
             previous_status=previous_status,
             sent_at=sent_at,

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import sys
 import threading
 from types import FrameType
@@ -11,6 +12,7 @@ import uvicorn
 
 from shared.chassis import telemetry, tracing
 from shared.chassis.dead_letter_commands import dead_letter_commands
+from shared.chassis.lifecycle import Service
 from shared.chassis.program import Program
 from shared.chassis.status_command import status_command
 
@@ -38,9 +40,10 @@ def command_line(program: Program) -> click.Group:
         settings = program.settings.from_environment()
         telemetry.log_as_json(program.name, settings.log_level)
         tracing.configure(program.name)
+        service = program.create_service(settings)
         server = _Server(
             uvicorn.Config(
-                program.create_app(program.create_service(settings)),
+                program.create_app(service),
                 host=settings.host,
                 port=settings.port,
                 log_config=None,
@@ -49,7 +52,8 @@ def command_line(program: Program) -> click.Group:
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=REQUEST_STOP_SECONDS,
                 forwarded_allow_ips="",
-            )
+            ),
+            service,
         )
         server.run()
         if not server.started:
@@ -78,7 +82,11 @@ def command_line(program: Program) -> click.Group:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, but gone LAST_STOP_SECONDS after the first SIGTERM or Ctrl-C."""
+    """Uvicorn, but gone LAST_STOP_SECONDS after the first SIGTERM or Ctrl-C, and it waits for no endless answer."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the stop."""
@@ -86,3 +94,9 @@ class _Server(uvicorn.Server):
         last.daemon = True
         last.start()
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop, in the loop that everything runs in."""
+        for farewell in self._service.farewells:
+            farewell()
+        await super().shutdown(sockets)

@@ -57,6 +57,7 @@ log = structlog.get_logger()
 class Service:
     """What makes a service run: its settings, what it hears, its chores, what it forgets and what it checks.
 
+    `farewells` are called when a stop begins: they end answers that would go on for as long as somebody reads.
     `clock` is replaced in tests.
     """
 
@@ -67,6 +68,7 @@ class Service:
     chores: Sequence[Chore] = ()
     forgets: Sequence[Forget] = ()
     checks: Sequence[Check] = ()
+    farewells: Sequence[Callable[[], None]] = ()
     clock: Clock = utc_now
 
     def __post_init__(self) -> None:

@@ -10,6 +10,14 @@ from shared.chassis import telemetry, tracing
 _UNMEASURED = ("/health/", "/metrics")
 
 
+ENDLESS = "endless"
+"""In the `opt` of a route whose answer goes on for as long as somebody reads: how long that is says nothing."""
+
+
+def _is_endless(scope: Scope) -> bool:
+    return bool(getattr(scope.get("route_handler"), "opt", {}).get(ENDLESS))
+
+
 def measured(app: ASGIApp) -> ASGIApp:
     """Litestar middleware. Names a request by its route's pattern: the path itself may hold a token.
 
@@ -18,7 +26,7 @@ def measured(app: ASGIApp) -> ASGIApp:
 
     async def measure(scope: Scope, receive: Receive, send: Send) -> None:
         route = str(scope.get("path_template", ""))
-        if scope["type"] != "http" or route.startswith(_UNMEASURED):
+        if scope["type"] != "http" or route.startswith(_UNMEASURED) or _is_endless(scope):
             await app(scope, receive, send)
             return
         method, status = scope["method"], 500

@@ -4,9 +4,10 @@ The rules a publisher in any language can rely on are in ARCHITECTURE.md, "Topic
 """
 
 from shared.contracts.account import AccountUpdated, Logo, SurveyPolicy, SurveyReason, SurveyWording
+from shared.contracts.attachment import Attachment
 from shared.contracts.event import Event
 from shared.contracts.notification import NotificationFailed
-from shared.contracts.reply import ReplyPublished, ReplyReceived, ReplySent
+from shared.contracts.reply import LinkRenewed, ReplyPublished, ReplyReceived, ReplySent
 from shared.contracts.requester import RequesterErased, RequesterForgotten
 from shared.contracts.survey import (
     ReasonGiven,
@@ -26,6 +27,7 @@ from shared.contracts.ticket import (
     TicketCreated,
     TicketReopened,
     TicketResolved,
+    TicketSolved,
     TicketUpdated,
 )
 
@@ -35,9 +37,11 @@ EVENTS: tuple[type[Event], ...] = (
     TicketUpdated,
     TicketResolved,
     TicketReopened,
+    TicketSolved,
     ReplySent,
     ReplyReceived,
     ReplyPublished,
+    LinkRenewed,
     SurveyCreated,
     SurveyInvited,
     SurveyReminded,
@@ -55,7 +59,9 @@ __all__ = [
     "EVENTS",
     "AccountUpdated",
     "Agent",
+    "Attachment",
     "Event",
+    "LinkRenewed",
     "Logo",
     "NotificationFailed",
     "ReasonGiven",
@@ -80,5 +86,6 @@ __all__ = [
     "TicketCreated",
     "TicketReopened",
     "TicketResolved",
+    "TicketSolved",
     "TicketUpdated",
 ]

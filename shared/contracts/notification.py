@@ -7,9 +7,16 @@ from typing import ClassVar, Literal
 from shared.contracts.event import Event
 
 Kind = Literal[
-    "reply_published", "survey_invited", "survey_reminded", "reply_received", "ticket_reopened", "survey_submitted"
+    "reply_published",
+    "link_renewed",
+    "survey_invited",
+    "survey_reminded",
+    "reply_received",
+    "ticket_reopened",
+    "ticket_solved",
+    "survey_submitted",
 ]
-"""The event an email is about: the first three go to the requester, the others to agents."""
+"""The event an email is about: the first four go to the requester, the others to agents."""
 
 Reason = Literal["bounced", "suppressed", "unwritable", "gave_up"]
 
@@ -22,8 +29,8 @@ class NotificationFailed(Event):
     address was refused as bad before. `unwritable`: what should be an address is none. `gave_up`: it could not be
     delivered in time.
 
-    `subject_id` is the reply or the survey that the email was about. `code` is what the server said, in codes only,
-    such as `550 5.1.1`; empty where no server said anything.
+    `subject_id` is the reply, the survey or what else the email was about. `code` is what the server said, in codes
+    only, such as `550 5.1.1`; empty where no server said anything.
     """
 
     topic: ClassVar[str] = "notification.failed"

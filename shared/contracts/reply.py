@@ -4,12 +4,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from shared.contracts.attachment import Attachment
 from shared.contracts.ticket import Agent, TicketEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplySent(TicketEvent):
-    """An agent wrote in a ticket. Anything but `public` is an internal note, which closeloop drops unread."""
+    """An agent wrote in a ticket. Anything but `public` is an internal note, which closeloop drops unread.
+
+    `body` is all of it as plain text; `body_html` the same as HTML, of which the portal shows what is harmless. Emails
+    repeat the plain text.
+    """
 
     topic: ClassVar[str] = "reply.sent"
     confidential: ClassVar[bool] = True
@@ -19,6 +24,8 @@ class ReplySent(TicketEvent):
     body: str
     sent_at: datetime
     visibility: str
+    body_html: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,7 @@ class ReplyReceived(TicketEvent):
     received_at: datetime
     via: str = "portal"
     reopened: bool = False
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +56,18 @@ class ReplyPublished(TicketEvent):
     body: str
     link: str
     published_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkRenewed(TicketEvent):
+    """Somebody asked for a fresh link to a ticket, with an old one. Carries it: for the notifier alone.
+
+    It goes to the requester's address, whoever asked.
+    """
+
+    topic: ClassVar[str] = "link.renewed"
+    confidential: ClassVar[bool] = True
+
+    renewal_id: str
+    link: str
+    renewed_at: datetime

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
+from shared.contracts.attachment import Attachment
 from shared.contracts.event import Event, check_facts
 
 Status = Literal["open", "pending", "resolved", "closed"]
@@ -83,11 +84,15 @@ class TicketEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketCreated(TicketEvent):
-    """Somebody asked for help. `description` is their first message, empty when there was none."""
+    """Somebody asked for help. `description` is their first message, empty when there was none.
+
+    `attachments` are the files that came with it.
+    """
 
     topic: ClassVar[str] = "ticket.created"
 
     description: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,3 +126,19 @@ class TicketReopened(TicketEvent):
     body: str
     previous_status: Status
     reopened_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketSolved(TicketEvent):
+    """The requester said that they need no more help. Said by the portal.
+
+    `ticket` is the last snapshot the portal knew, with status resolved and the version it had: the help desk, which
+    alone counts versions, answers with `ticket.resolved`. Of this and `ticket.reopened`, which may arrive in any order,
+    the one that happened later holds.
+    """
+
+    topic: ClassVar[str] = "ticket.solved"
+
+    solved_id: str
+    previous_status: Status
+    solved_at: datetime

@@ -109,8 +109,7 @@ class ProofOfWork:
 
     def check(self, form: Mapping[str, str], purpose: str, now: datetime) -> Solution | None:
         """Check the widget's answer."""
-        answer = form.get(self.field, "")
-        if not answer:
+        if not (answer := form.get(self.field, "")):
             return None
         try:
             parameters = json.loads(b64decode(answer, validate=True))["challenge"]["parameters"]
@@ -214,6 +213,13 @@ class Gate:
             return False
         spent_on = await session.scalar(select(self._table.effect).where(self._table.nonce == solution.nonce))
         return spent_on == _effect(purpose, content)
+
+    def is_solved(self, form: Mapping[str, str], purpose: str, now: datetime) -> bool:
+        """Tell whether the form brings a solution, spent or not."""
+        try:
+            return bool(self._solution(form, purpose, now))
+        except CaptchaRefused:
+            return False
 
     def _solution(self, form: Mapping[str, str], purpose: str, now: datetime) -> Solution:
         for kind in self._kinds:

@@ -28,7 +28,7 @@ from shared.contracts.requester import Service
 from shared.contracts.survey import SurveyEvent
 from shared.contracts.ticket import Ticket, TicketEvent
 
-WORDS = frozenset({"description", "body", "comment"})
+WORDS = frozenset({"description", "body", "body_html", "comment"})
 """Fields of events that hold what people wrote."""
 
 ERASED = Counter("closeloop_requesters_erased_total", "Requests to erase a requester that were carried out.")
@@ -173,6 +173,8 @@ def without_requester(event: Event) -> Event | None:
     if "link" in names:
         return None
     emptied: dict[str, Any] = dict.fromkeys(names & WORDS, "")
+    if "attachments" in names:
+        emptied["attachments"] = ()
     if isinstance(event, TicketEvent):
         emptied["ticket"] = ticket_without_requester(event.ticket)
     elif isinstance(event, SurveyEvent):

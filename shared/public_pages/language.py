@@ -17,6 +17,7 @@ from babel.dates import format_date, format_time, get_datetime_format
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
+from babel.units import format_unit
 from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
@@ -58,6 +59,14 @@ class Language:
     def number(self, number: int) -> str:
         """Write a number, with the digits 0 to 9."""
         return format_decimal(number, locale=self._locale)
+
+    def file_size(self, size: int) -> str:
+        """Write a number of bytes as people say it: 12 kB, 1.5 MB. What is smaller than a kilobyte counts as one."""
+        unit, worth = ("megabyte", 1_000_000) if size >= 1_000_000 else ("kilobyte", 1_000)
+        amount = max(1, round(size / worth, 1 if worth < size < 10 * worth else None))
+        # As twelve are written: the form for one is spelled out in some languages, and would stand between symbols.
+        twelve = format_unit(12, f"digital-{unit}", "short", locale=self._locale)
+        return twelve.replace("12", format_decimal(amount, locale=self._locale))
 
     def date_time(self, moment: datetime, zone: ZoneInfo) -> str:
         """Write a time as it is in the zone, to the minute."""

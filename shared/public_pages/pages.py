@@ -1,18 +1,18 @@
 """Pages for strangers: templates, the headers every response carries, and kind pages for everything that goes wrong."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from linkify_it import LinkifyIt
 from litestar import Litestar, MediaType, Request, Response
 from litestar.datastructures import MutableScopeHeaders, State
 from litestar.di import Provide
@@ -22,7 +22,7 @@ from litestar.response import Template
 from litestar.static_files import create_static_files_router
 from litestar.template.config import TemplateConfig
 from litestar.types import Message, PathType, Scope
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from shared.chassis import health
 from shared.chassis.database import is_outage, transaction
@@ -31,6 +31,7 @@ from shared.chassis.requests import measured
 from shared.public_pages.branding import NEUTRAL
 from shared.public_pages.labels import priority_label, status_label
 from shared.public_pages.language import ENGLISH, Language, teach
+from shared.public_pages.linked import linked
 from shared.public_pages.rate_limits import TooMany
 from shared.public_pages.reader import language_of_page
 
@@ -95,12 +96,20 @@ def too_many(language: Language) -> Problem:
     )
 
 
-def public_app(service: Service, routes: Sequence[Any], *, folder: Path, **own: Any) -> Litestar:
+def public_app(
+    service: Service,
+    routes: Sequence[Any],
+    *,
+    folder: Path,
+    filters: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
+    **own: Any,
+) -> Litestar:
     """Make the app of a service that shows pages; `folder` holds its templates and static files.
 
-    `own` are arguments of Litestar's that differ in this service.
+    `filters` are those of its templates, `own` arguments of Litestar's that differ in this service.
     """
     environment = templates(folder)
+    environment.filters.update(filters)
     static: list[PathType] = [folder / "static", HERE / "static"]
     settings: dict[str, Any] = {"exception_handlers": {Exception: explain}, "openapi_config": None, **own}
     return Litestar(
@@ -156,27 +165,6 @@ def strong(text: str) -> Markup:
     return Markup('<strong dir="auto">{}</strong>').format(text)
 
 
-_links = LinkifyIt(options={"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False})
-for _scheme in ("ftp:", "//", "mailto:"):
-    _links.add(_scheme, None)
-
-
-def linked(text: str) -> Markup:
-    """Escape what a person wrote and make its http and https addresses links, which tell nobody where they stood."""
-    parts: list[Markup] = []
-    position = 0
-    for match in _links.match(text) or ():
-        parts.append(escape(text[position : match.index]))
-        parts.append(
-            Markup('<a href="{}" rel="noopener noreferrer nofollow" target="_blank">{}</a>').format(
-                match.url, match.text
-            )
-        )
-        position = match.last_index
-    parts.append(escape(text[position:]))
-    return Markup("").join(parts)
-
-
 def _asset_of(folders: Sequence[Path]):
     @cache
     def asset(name: str) -> str:
@@ -221,17 +209,24 @@ def explain(request: Request, failure: Exception) -> Response:
     if status >= 500:
         # The path holds a token; the route's pattern does not.
         log.error("request failed", status=status, reason=type(failure).__name__, exc_info=status == 500)
+    return problem_page(request, status, headers=_wait(status, failure))
+
+
+def problem_page(
+    request: Request, status: int, *, template: str = "problem.html", headers: dict[str, str] | None = None
+) -> Response:
+    """Answer with the kind page of a status; `template` is that page or one that adds to it."""
     language = language_of_page(request)
     title, text = _explanation(status, language)
     engine = request.app.template_engine
     assert engine is not None
     return Response(
-        engine.get_template("problem.html").render(
+        engine.get_template(template).render(
             title=title, text=text, brand=replace(NEUTRAL, name=language.gettext("Support")), language=language
         ),
         status_code=status,
         media_type=MediaType.HTML,
-        headers={**_spoken(language), **_wait(status, failure)},
+        headers={**_spoken(language), **(headers or {})},
     )
 
 

@@ -65,15 +65,19 @@ class Quarantine:
         *,
         account_id: str,
         about: str,
-    ) -> None:
-        """Put a submission aside. The caller holds a lock on what it is about."""
+    ) -> UUID | None:
+        """Put a submission aside and tell its id; None when enough is kept.
+
+        The caller holds a lock on what it is about.
+        """
         table = self._table
         same = select(func.count()).select_from(table).filter_by(account_id=account_id, about=about, restored_at=None)
         if (await session.scalar(same) or 0) >= MOST:
-            return
+            return None
+        quarantine_id = uuid7()
         await session.execute(
             insert(table).values(
-                quarantine_id=uuid7(),
+                quarantine_id=quarantine_id,
                 account_id=account_id,
                 about=about,
                 reason=reason,
@@ -82,6 +86,7 @@ class Quarantine:
             )
         )
         count_when_committed(QUARANTINED.labels(reason), session)
+        return quarantine_id
 
     async def forget_old(self, session: AsyncSession, now: datetime) -> None:
         """Drop what nobody asked for within KEPT_FOR."""

@@ -73,9 +73,16 @@ CHALLENGES = Limits(
     tenant=Rate(3000, _second(50)),
 )
 CODES = Limits(asked="captcha picture or recording", address=Rate(120, _second(2)), link=Rate(20, _minute(10)))
+DOWNLOADS = Limits(
+    asked="attachment",
+    address=Rate(300, _second(5)),
+    link=Rate(60, _minute(30)),
+    tenant=Rate(3000, _second(50)),
+)
+FRESH_LINKS = Limits(asked="fresh link", address=Rate(30, _minute(2)), link=Rate(5, _minute(1)))
 UNKNOWN_LINKS = Limits(asked="unknown link", address=Rate(120, _second(1)))
 
-ALL = (SENDING, CHALLENGES, CODES, UNKNOWN_LINKS)
+ALL = (SENDING, CHALLENGES, CODES, DOWNLOADS, FRESH_LINKS, UNKNOWN_LINKS)
 
 
 class BucketColumns:

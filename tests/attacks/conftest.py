@@ -6,6 +6,7 @@ from shared.contracts import SurveyInvited
 from tests.builders import a_ticket, a_ticket_resolved, an_account
 from tests.notifier.conftest import mailbox, notifier, notifier_stage, post
 from tests.portal.conftest import mailed, portal, portal_stage
+from tests.portal.files import an_attachment, put
 from tests.reports.conftest import reports, reports_stage
 from tests.stage import Stage
 from tests.surveys.conftest import surveys, surveys_stage
@@ -32,8 +33,11 @@ async def stages(portal: Stage, surveys: Stage) -> dict[str, Stage]:
 
 @pytest_asyncio.fixture
 async def pages(stages: dict[str, Stage]) -> dict[str, str]:
-    """The path of a mailed link of each of them."""
-    return {"portal": await mailed(stages["portal"]), "surveys": await invited(stages["surveys"])}
+    """The path of a mailed link of each of them. The ticket's conversation has a file, `manual-1`."""
+    portal = stages["portal"]
+    path = await mailed(portal, attachments=(an_attachment(),))
+    await put(portal)
+    return {"portal": path, "surveys": await invited(stages["surveys"])}
 
 
 async def invited(surveys: Stage, **ticket: object) -> str:

@@ -65,7 +65,6 @@ def spellings(token: str) -> list[str]:
         "%25",
         "_" * 43,
         "' OR '1'='1",
-        "..%2f..%2fetc%2fpasswd",
         "{{7*7}}",
         "😀",
         "A" * 5000,
@@ -140,7 +139,7 @@ async def test_a_token_of_a_megabyte_is_unknown(stages: dict[str, Stage], servic
     assert said[0]["status"] == 404
 
 
-@pytest.mark.parametrize("path", ["/t/", "/t", "/t//", "//", "/t/%2f"])
+@pytest.mark.parametrize("path", ["/t/", "/t", "/t//", "//", "/t/%2f", "/t/..%2f..%2fetc%2fpasswd"])
 async def test_an_empty_token_opens_nothing(portal: Stage, path: str) -> None:
     """Empty secret accepted: a link without a token must not meet a row without one."""
     await mailed(portal)

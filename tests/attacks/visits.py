@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import httpx
 
 from services.surveys.survey import Survey
-from shared.public_pages.rate_limits import CHALLENGES, CODES, SENDING, Limits
+from shared.public_pages.rate_limits import CHALLENGES, CODES, DOWNLOADS, FRESH_LINKS, SENDING, Limits
 from tests.stage import Stage
 
 
@@ -39,7 +39,9 @@ class Visit:
 ONE_CLICK = "one row, however often; mail providers' machines share few addresses"
 LINK = "opens with a link only; looking is free, for mail scanners and people alike"
 CHEAP = "served from memory, or by a look-up of a public hash"
+READERS = "as many at a time as live.py has room for; without a listener, as on stage, 503"
 OPERATORS = "for operators; not exposed to strangers"
+KEY = "opens with a key of 256 random bits only, which costs one look-up"
 
 
 def _visits() -> Iterator[Visit]:
@@ -58,11 +60,22 @@ def _visits() -> Iterator[Visit]:
         yield Visit(service, "GET", "/health/live", "/health/live", OPERATORS)
         yield Visit(service, "GET", "/health/ready", "/health/ready", OPERATORS)
         yield Visit(service, "GET", "/metrics", "/metrics", OPERATORS)
+    yield Visit("portal", "POST", "/t/{token}", "{page}?fresh-link=yes", FRESH_LINKS)
+    yield Visit("portal", "POST", "/t/{token}/solved", "{page}/solved", SENDING)
+    yield Visit("portal", "GET", "/t/{token}/events", "{page}/events", READERS)
     yield Visit("surveys", "GET", "/s/{token}/thanks", "{page}/thanks", LINK)
     yield Visit("surveys", "POST", "/s/{token}/follow-up", "{page}/follow-up", SENDING, (("message", "hello"),))
     yield Visit("surveys", "GET", "/u/{token}", "{opt_out}", LINK)
     yield Visit("surveys", "HEAD", "/u/{token}", "{opt_out}", LINK)
     yield Visit("surveys", "POST", "/u/{token}", "{opt_out}", ONE_CLICK, (("List-Unsubscribe", "One-Click"),))
+    download = "/t/{token}/attachments/{attachment_id}"
+    yield Visit("portal", "GET", download, "{page}/attachments/manual-1", DOWNLOADS)
+    for method in ("GET", "PUT"):
+        api = "/api/v1/accounts/{account_id}/attachments/{attachment_id}"
+        yield Visit("portal", method, api, "/api/v1/accounts/acme/attachments/manual-1", KEY)
+    for rest in ("", "/openapi.json", "/{path}"):
+        document = f"/api/v1/openapi.json{rest}"
+        yield Visit("portal", "GET", document, document.replace("{path}", "else"), CHEAP)
 
 
 VISITS = tuple(_visits())

@@ -117,3 +117,34 @@ def test_five_stars_have_five_names(tag: str) -> None:
 
     assert len(set(labels)) == 5
     assert max(len(word) for label in labels for word in label.split()) <= 10
+
+
+@pytest.mark.parametrize(
+    ("tag", "written"),
+    [
+        ("en", ["1 kB", "1 kB", "1.5 kB", "999 kB", "1 MB", "1.5 MB", "20 MB"]),
+        ("de", ["1 kB", "1 kB", "1,5 kB", "999 kB", "1 MB", "1,5 MB", "20 MB"]),
+        ("fr", ["1 ko", "1 ko", "1,5 ko", "999 ko", "1 Mo", "1,5 Mo", "20 Mo"]),
+    ],
+)
+def test_sizes_of_files_are_written_as_people_say_them(tag: str, written: list[str]) -> None:
+    """Decimal units, as devices show them; nothing is smaller than a kilobyte."""
+    language = language_tagged(tag)
+    assert language
+
+    sizes = [language.file_size(size) for size in (0, 400, 1_500, 999_000, 1_000_000, 1_500_000, 20_000_000)]
+
+    assert [" ".join(size.split()) for size in sizes] == written
+
+
+@pytest.mark.parametrize("tag", sorted(LANGUAGES))
+def test_every_language_has_words_for_sizes(tag: str) -> None:
+    """The CLDR lacks some units in some languages; a name of its own would be shown then."""
+    language = language_tagged(tag)
+    assert language
+
+    assert not [
+        size
+        for size in (1, 2_000, 3_300, 11_000, 1_000_000, 7_000_000, 12_000_000)
+        if "digital" in language.file_size(size)
+    ]

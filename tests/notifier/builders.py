@@ -9,7 +9,15 @@ from uuid import UUID
 from services.notifier.emails import Email, Facts
 from services.notifier.letters import compose
 from services.notifier.tables import Account
-from shared.contracts import ReasonGiven, ReplyPublished, Survey, SurveyInvited, SurveyReminded, SurveySubmitted
+from shared.contracts import (
+    LinkRenewed,
+    ReasonGiven,
+    ReplyPublished,
+    Survey,
+    SurveyInvited,
+    SurveyReminded,
+    SurveySubmitted,
+)
 from shared.contracts.notification import Kind
 from tests.builders import ADA, NOON, a_ticket
 
@@ -34,6 +42,20 @@ def a_reply_published(**changes: Any) -> ReplyPublished:
             "body": "A new pole is on its way.",
             "link": TICKET_LINK,
             "published_at": NOON,
+            **changes,
+        }
+    )
+
+
+def a_link_renewed(**changes: Any) -> LinkRenewed:
+    """Rita, or somebody with an old link of hers, asked for a fresh one."""
+    return LinkRenewed(
+        **{
+            "account_id": "acme",
+            "ticket": a_ticket(version=2),
+            "renewal_id": "l-1",
+            "link": TICKET_LINK,
+            "renewed_at": NOON,
             **changes,
         }
     )

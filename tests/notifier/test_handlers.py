@@ -9,11 +9,23 @@ from services.notifier.emails import Email
 from services.notifier.handlers import MAX_TEXT_LENGTH
 from services.notifier.tables import Account
 from shared.contracts import Agent, Requester
-from tests.builders import ADA, BEN, EVE, NOON, RITA, a_reply_received, a_ticket, a_ticket_reopened, an_account
+from tests.builders import (
+    ADA,
+    BEN,
+    EVE,
+    NOON,
+    RITA,
+    a_reply_received,
+    a_ticket,
+    a_ticket_reopened,
+    a_ticket_solved,
+    an_account,
+)
 from tests.notifier.builders import (
     OPT_OUT_LINK,
     SURVEY_LINK,
     TICKET_LINK,
+    a_link_renewed,
     a_reply_published,
     a_survey_invited,
     a_survey_reminded,
@@ -80,6 +92,26 @@ async def test_a_reopening_is_for_assignee_and_watchers(notifier: Stage) -> None
     assert await recipients(notifier) == [ADA.email, BEN.email, EVE.email]
     facts = (await notifier.rows(Email))[0].facts
     assert (facts.author, facts.previous_status, facts.text) == (RITA.name, "resolved", "It broke again.")
+
+
+async def test_a_fresh_link_is_for_the_requester_whoever_asked_for_it(notifier: Stage) -> None:
+    """It is written to the address that the ticket has, once for each link."""
+    await notifier.hears(an_account(), a_link_renewed(), a_link_renewed(), a_link_renewed(renewal_id="l-2"))
+
+    emails = await notifier.rows(Email)
+    assert sorted(email.subject_id for email in emails) == ["l-1", "l-2"]
+    assert {(email.kind, email.recipient, email.facts.link) for email in emails} == {
+        ("link_renewed", RITA.email, TICKET_LINK)
+    }
+
+
+async def test_a_solution_is_for_the_assignee(notifier: Stage) -> None:
+    """Who works on the ticket learns that they can stop; watchers do not."""
+    await notifier.hears(an_account(), a_ticket_solved(), a_ticket_solved())
+
+    email = await notifier.row(Email)
+    assert (email.kind, email.subject_id, email.recipient) == ("ticket_solved", "s-9", ADA.email)
+    assert (email.facts.author, email.facts.previous_status, email.facts.link) == (RITA.name, "open", None)
 
 
 async def test_an_assignee_who_watches_gets_one_email(notifier: Stage) -> None:

@@ -7,8 +7,17 @@ import pytest
 from services.notifier.emails import Email
 from services.notifier.tables import Account
 from shared.public_pages.language import LANGUAGES, language_tagged
-from tests.builders import RITA, a_reply_received, a_ticket, a_ticket_reopened, an_account
-from tests.notifier.builders import a_brand, a_letter, a_reply_published, a_survey_invited, an_email, html_of, text_of
+from tests.builders import RITA, a_reply_received, a_ticket, a_ticket_reopened, a_ticket_solved, an_account
+from tests.notifier.builders import (
+    a_brand,
+    a_letter,
+    a_link_renewed,
+    a_reply_published,
+    a_survey_invited,
+    an_email,
+    html_of,
+    text_of,
+)
 from tests.notifier.test_letters import KINDS, Tags
 from tests.stage import Stage
 
@@ -24,6 +33,8 @@ async def test_requesters_are_written_to_in_their_language_and_agents_in_their_a
         a_survey_invited(ticket=ticket),
         a_reply_received(ticket=ticket),
         a_ticket_reopened(ticket=ticket),
+        a_link_renewed(ticket=ticket),
+        a_ticket_solved(ticket=ticket),
     )
 
     account = await notifier.row(Account)
@@ -35,6 +46,8 @@ async def test_requesters_are_written_to_in_their_language_and_agents_in_their_a
         "survey_invited": "de-CH",
         "reply_received": "fr",
         "ticket_reopened": "fr",
+        "link_renewed": "de-CH",
+        "ticket_solved": "fr",
     }
 
 

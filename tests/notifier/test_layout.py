@@ -1,18 +1,16 @@
 """Letters as a browser lays them out, on a phone and on a desk, by day and by night."""
 
-from typing import get_args
-
 import pytest
 from playwright.async_api import Browser
 
-from shared.contracts.notification import Kind
 from shared.public_pages.language import LANGUAGES
 from tests.notifier.builders import a_brand, a_letter, an_email, html_of
+from tests.notifier.test_letters import KINDS
 
 LONG = "Bartholomew-Maximilian-Featherstonehaugh-Cholmondeley-von-und-zu-Hohenlohe-Langenburg " * 2
 
 
-@pytest.mark.parametrize("kind", get_args(Kind))
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("width", [320, 360, 700])
 async def test_letters_fit_any_screen(browser: Browser, kind, width: int) -> None:
     """No name, word or address is so long that somebody has to scroll sideways."""

@@ -107,6 +107,27 @@ def test_agents_learn_who_reopened_from_which_status(status: str) -> None:
             assert part in said
 
 
+def test_an_assignee_learns_that_a_ticket_is_solved() -> None:
+    """By whom, and from which status; there is nothing to read and nothing to click."""
+    letter = a_letter(an_email("ticket_solved", author="Rita Gómez", text="", link=None, previous_status="pending"))
+
+    for said in (text_of(letter), Tags(html_of(letter)).text):
+        for part in ("Rita Gómez marked a ticket as solved", "T-1", "It was Pending and is now Resolved."):
+            assert part in said
+    assert "http" not in text_of(letter)
+
+
+def test_a_fresh_link_comes_with_what_it_opens_and_why_it_came() -> None:
+    """Who did not ask for it learns that nobody else has it."""
+    letter = a_letter(an_email("link_renewed", author="", text=""))
+
+    for said in (text_of(letter), Tags(html_of(letter)).text):
+        for part in ("Tent pole broke", "Somebody asked for it with an older link", "This link is yours alone"):
+            assert part in said
+    assert TICKET_LINK in text_of(letter)
+    assert TICKET_LINK in html_of(letter)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_headers_name_sender_thread_and_machine(kind) -> None:
     """Mail programs show the account's name, put a ticket's mails together, and answer none of them by themselves."""
@@ -296,7 +317,8 @@ def test_language_direction_and_dark_mode_are_declared(kind) -> None:
     assert page.all("html")[0]["lang"] == "en"
     assert {"name": "color-scheme", "content": "light dark"} in page.all("meta")
     assert "prefers-color-scheme: dark" in page.text
-    assert kind.startswith("survey_") or "auto" in {div.get("dir") for div in page.all("div")}
+    repeats_what_people_wrote = kind in {"reply_published", "reply_received", "ticket_reopened"}
+    assert not repeats_what_people_wrote or "auto" in {div.get("dir") for div in page.all("div")}
 
 
 def test_times_are_in_the_accounts_zone() -> None:

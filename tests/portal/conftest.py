@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import httpx
+import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
@@ -10,7 +11,7 @@ from deploy.postgres.embedded import PostgresServer
 from services.portal import app
 from services.portal.link import AccessLink
 from services.portal.settings import Settings
-from shared.contracts import ReplyPublished
+from shared.contracts import Attachment, ReplyPublished
 from tests.builders import a_reply_sent, a_ticket, an_account
 from tests.captcha import solved_widget
 from tests.stage import Stage, staged
@@ -20,10 +21,18 @@ URL = "https://portal.example"
 
 
 @pytest_asyncio.fixture(scope="session")
-async def portal_stage(postgres_server: PostgresServer) -> AsyncIterator[Stage]:
+async def portal_stage(
+    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stage]:
     """The service, once for all tests."""
     async with staged(
-        postgres_server, name="portal", settings=Settings, app=app, public_url=URL, secret_key=KEY
+        postgres_server,
+        name="portal",
+        settings=Settings,
+        app=app,
+        public_url=URL,
+        secret_key=KEY,
+        attachments_url=tmp_path_factory.mktemp("attachments").as_uri(),
     ) as stage:
         yield stage
 
@@ -35,10 +44,10 @@ async def portal(portal_stage: Stage) -> Stage:
     return portal_stage
 
 
-async def mailed(portal: Stage, **ticket: object) -> str:
+async def mailed(portal: Stage, *, attachments: tuple[Attachment, ...] = (), **ticket: object) -> str:
     """Have an agent's reply mailed in a ticket of Rita's and tell the path of its page."""
     told = a_ticket(**{"version": 2, **ticket})
-    await portal.hears(an_account(), a_reply_sent(ticket=told))
+    await portal.hears(an_account(), a_reply_sent(ticket=told, attachments=attachments))
     published = (await portal.said())[-1]
     assert isinstance(published, ReplyPublished)
     return published.link.removeprefix(URL)

@@ -168,3 +168,34 @@ async def test_a_reopening_stands_until_the_help_desk_answers_it(
         + (["A new pole is on its way.", "resolved"] if answered else [])
     )
     assert end["dead letters"] == []
+
+
+@quick
+@given(data=st.data(), answered=st.booleans(), replies=st.booleans())
+async def test_a_solution_stands_until_the_help_desk_answers_it(
+    portal_stage: Stage, in_order: dict[str, Any], data: st.DataObject, answered: bool, replies: bool
+) -> None:
+    """The requester solves it at version 4, pending; whatever older comes later or again changes nothing.
+
+    A reply of theirs after that does, at the same version.
+    """
+    portal = portal_stage
+    await portal.clear()
+    account, pending, *others = [delivery_of(event) for event in [BEFORE[0], BEFORE[6], *BEFORE[1:6]]]
+    early = data.draw(st.sets(st.sampled_from(range(len(others)))))
+    await portal.hears(account)
+    await hears_all(portal, data.draw(disorder([pending, *(others[number] for number in sorted(early))])))
+    await portal.said()
+
+    await portal.client.post(f"{in_order['path']}/solved")
+    own = await replies_from_the_page(portal, in_order["path"]) if replies else []
+    late = [pending, *others, *(delivery_of(event) for event in own)]
+    late += [delivery_of(event) for event in AFTER if answered]
+    await hears_all(portal, data.draw(disorder(late)))
+
+    end = await outcome(portal)
+    happened = [happening for _, _, _, _, happening in end["messages"] if happening]
+    assert end["ticket"][2] == ("resolved" if answered or not replies else "open")
+    assert end["ticket"][0] == (8 if answered else 4)
+    assert sorted(happened) == sorted(["solved"] + ["reopened"] * replies + ["resolved"] * answered)
+    assert end["dead letters"] == []

@@ -11,14 +11,19 @@ from tests.stage import Stage
 
 
 async def revoke(portal: Stage, ticket_id: str) -> Result:
-    """Revoke the ticket's link as an operator would."""
+    """Revoke the ticket's links as an operator would."""
+    return await operate(portal, "revoke", ticket_id)
+
+
+async def operate(portal: Stage, word: str, ticket_id: str) -> Result:
+    """Say `links WORD` of the ticket."""
     environment = {
         "DATABASE_URL": portal.service.engine.url.render_as_string(hide_password=False).replace("+asyncpg", ""),
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
         "PUBLIC_URL": URL,
         "SECRET_KEY": KEY,
     }
-    return await asyncio.to_thread(CliRunner().invoke, main, ["revoke-link", "acme", ticket_id], env=environment)
+    return await asyncio.to_thread(CliRunner().invoke, main, ["links", word, "acme", ticket_id], env=environment)
 
 
 async def statuses(portal: Stage, path: str) -> set[int]:

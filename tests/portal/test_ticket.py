@@ -1,4 +1,4 @@
-"""When a reply reopens a ticket. No database needed."""
+"""When a reply reopens a ticket, and what its requester's word that it is solved does. No database needed."""
 
 import pytest
 
@@ -10,7 +10,15 @@ from tests.builders import NOON, a_ticket
 def known(**facts: object) -> Ticket:
     """A ticket as the help desk told it."""
     told = a_ticket(**facts)
-    return Ticket(account_id="acme", ticket_id=told.ticket_id, version=told.version, snapshot=told, reopened_version=0)
+    return Ticket(
+        account_id="acme",
+        ticket_id=told.ticket_id,
+        version=told.version,
+        snapshot=told,
+        reopened_version=0,
+        solved_version=0,
+        revision=0,
+    )
 
 
 @pytest.mark.parametrize("status", ["pending", "resolved"])
@@ -80,3 +88,71 @@ def test_closed_stays_closed() -> None:
     assert not ticket.takes_replies
     with pytest.raises(AssertionError):
         ticket.take_reply("Still there?", NOON)
+
+
+@pytest.mark.parametrize("status", ["open", "pending"])
+def test_a_requester_who_needs_no_more_help_solves_the_ticket(status: str) -> None:
+    """It is resolved at the version that was known, the thread says so, and there is one thing to tell."""
+    ticket = known(version=4, status=status)
+
+    message, solved = ticket.mark_solved(NOON)
+
+    assert (ticket.status, ticket.can_be_solved, ticket.takes_replies) == ("resolved", False, True)
+    assert (message.happening, message.previous_status, message.author_name) == ("solved", None, "Rita Gómez")
+    assert message.message_id == f"solved/{solved.solved_id}"
+    assert (solved.previous_status, solved.solved_at) == (status, NOON)
+    assert solved.ticket == a_ticket(version=4, status="resolved")
+
+
+@pytest.mark.parametrize("status", ["resolved", "closed"])
+def test_what_is_done_cannot_be_solved(status: str) -> None:
+    """There is nothing to say."""
+    ticket = known(version=4, status=status)
+
+    assert not ticket.can_be_solved
+    with pytest.raises(AssertionError):
+        ticket.mark_solved(NOON)
+
+
+def test_the_help_desk_has_the_last_word_on_what_is_solved() -> None:
+    """What was known then, or older, does not undo it; a later version does."""
+    ticket = known(version=4)
+    ticket.mark_solved(NOON)
+
+    for version, status, shown in ((3, "pending", "resolved"), (4, "open", "resolved"), (5, "open", "open")):
+        ticket.learn(a_ticket(version=version, status=status))
+        assert ticket.status == shown
+
+
+def test_solving_and_replying_take_turns_at_one_version() -> None:
+    """The help desk may be slow: whatever the requester did last holds meanwhile."""
+    ticket = known(version=4)
+
+    ticket.mark_solved(NOON)
+    _, (_, reopened) = ticket.take_reply("Not quite", NOON)
+    assert isinstance(reopened, TicketReopened)
+    assert (ticket.status, reopened.previous_status) == ("open", "resolved")
+    ticket.mark_solved(NOON)
+    assert ticket.status == "resolved"
+    ticket.take_reply("No, really", NOON)
+    assert ticket.status == "open"
+    ticket.learn(a_ticket(version=5, status="closed"))
+    assert ticket.status == "closed"
+
+
+def test_a_revision_grows_with_all_that_can_be_seen() -> None:
+    """News, replies and solutions; not with what was known already."""
+    ticket = known(version=4)
+    seen = [ticket.revision]
+
+    ticket.learn(a_ticket(version=4))
+    assert ticket.revision == seen[-1]
+    for change in (
+        lambda: ticket.learn(a_ticket(version=5)),
+        lambda: ticket.take_reply("Hello", NOON),
+        lambda: ticket.mark_solved(NOON),
+    ):
+        change()
+        seen.append(ticket.revision)
+
+    assert seen == sorted(set(seen))

@@ -20,9 +20,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from services.portal import queries
+from services.portal import fresh_links, queries
 from services.portal.handlers import NEWS_FOR
-from services.portal.link import AccessLink
+from services.portal.link import APART, OVERLAP, AccessLink
 from services.portal.ticket import DESCRIPTION, Message, Ticket
 from shared import contracts
 from shared.public_pages.captcha import LIFETIME
@@ -43,7 +43,14 @@ from tests.portal.conftest import KEY, URL, everything_stored
 from tests.stage import Stage
 
 LINK_LIFETIME = timedelta(days=90)
-PAUSES = (timedelta(minutes=5), timedelta(minutes=5), timedelta(hours=3), timedelta(days=5), timedelta(days=50))
+PAUSES = (
+    timedelta(minutes=5),
+    timedelta(minutes=5),
+    timedelta(hours=3),
+    timedelta(days=5),
+    timedelta(days=8),
+    timedelta(days=50),
+)
 ACTS = (
     "updates",
     "closes",
@@ -55,7 +62,14 @@ ACTS = (
     "notes",
     "hears by email",
 )
-RARE = ("the account is told", "the link is revoked", "the link is revoked", "a robot fills every field")
+RARE = (
+    "the account is told",
+    "the link is revoked",
+    "the link is revoked",
+    "the link is rotated",
+    "the link is rotated",
+    "a robot fills every field",
+)
 NOTE = "She is right, we broke it."
 
 texts = st.sampled_from(["It broke again.", "Thank you!"])
@@ -77,6 +91,7 @@ class Link:
     """A generation of the ticket's link."""
 
     expires_at: datetime
+    made_at: datetime
     revoked: bool = False
 
 
@@ -88,6 +103,7 @@ class Expected:
         self.waiting: list[Any] = []
         self.newest: contracts.Ticket | None = None
         self.reopened_version = 0
+        self.solved_version = 0
         self.messages: dict[tuple[str, str], tuple] = {}
         self.links: list[Link] = []
         self.mailed: list[tuple[str, int]] = []
@@ -97,8 +113,12 @@ class Expected:
 
     @property
     def status(self) -> str:
-        """A reply reopens what was pending or resolved, until the help desk tells of a later version."""
+        """A reply reopens what was pending or resolved, and a requester solves, until a later version is told of."""
         assert self.newest
+        if self.newest.status == "closed":
+            return "closed"
+        if self.solved_version >= self.newest.version:
+            return "resolved"
         reopened = self.newest.status in {"pending", "resolved"} and self.reopened_version >= self.newest.version
         return "open" if reopened else self.newest.status
 
@@ -119,7 +139,7 @@ class Expected:
 
     def _learns(self, ticket: contracts.Ticket, now: datetime) -> None:
         if self.newest is None:
-            self.links.append(Link(now + LINK_LIFETIME))
+            self.links.append(Link(now + LINK_LIFETIME, made_at=now))
         if self.newest is None or ticket.version > self.newest.version:
             self.newest = ticket
 
@@ -139,7 +159,7 @@ class Expected:
 
     def _mails(self, reply_id: str, now: datetime) -> None:
         if self.links[-1].revoked:
-            self.links.append(Link(now + LINK_LIFETIME))
+            self.links.append(Link(now + LINK_LIFETIME, made_at=now))
         self.links[-1].expires_at = max(self.links[-1].expires_at, now + LINK_LIFETIME)
         self.mailed.append((reply_id, len(self.links)))
 
@@ -155,6 +175,26 @@ class Expected:
         if received.reopened:
             self._add("system", f"reopened/{received.reply_id}", RITA.name, f"reopened {self.status}", now)
             self.reopened_version = self.newest.version
+            self.solved_version = 0
+
+    def solved(self, solved: contracts.TicketSolved, now: datetime) -> None:
+        """The requester's word was taken."""
+        assert self.newest
+        self._add("system", f"solved/{solved.solved_id}", RITA.name, "solved", now)
+        self.solved_version = self.newest.version
+
+    def rotates(self, now: datetime) -> None:
+        """The next generation of the link is made; those before go on for a while."""
+        for link in self.links:
+            link.expires_at = min(link.expires_at, now + OVERLAP)
+        self.links.append(Link(now + LINK_LIFETIME, made_at=now))
+
+    def renewable(self, generation: int, now: datetime) -> bool:
+        """Whether who holds a dead link gets a fresh one."""
+        link = self.links[generation - 1]
+        ages = [now - link.made_at for link in self.links[1:]]
+        lately = sum(age < timedelta(days=1) for age in ages)
+        return not link.revoked and now >= link.expires_at and lately < 3 and all(age >= APART for age in ages)
 
     def answer(self, form: Form, text: str, now: datetime) -> int:
         """The status that sending a form is answered with."""
@@ -250,6 +290,44 @@ class TicketPlay(Play):
         text = self.expected.spent.get(form, text) if the_same else text
         return multiple(*(self.tells(event, at_once=False) for event in self._send(text, form, form, newest)))
 
+    @precondition(lambda self: self.expected.links)
+    @rule(back=st.sampled_from([0, 0, 0, 1, 2]))
+    def the_requester_marks_it_as_solved_twice_at_once(self, back: int) -> None:
+        """Press the button of a page that is open, or of one behind an older link."""
+        generation = max(1, len(self.expected.links) - back)
+        path, opens = self._path(generation), self.expected.opens(generation, self.now)
+        can_be_solved = self.expected.status in {"open", "pending"}
+        before = self.expected.status
+        answers = self.at_once(*(self.stage.client.post(f"{path}/solved") for _ in range(2)))
+
+        to = f"{path}?solved=yes#solved" if opens else path
+        assert [(answer.status_code, answer.headers["location"]) for answer in answers] == [(303, to)] * 2
+        said = self._said()
+        assert [type(event) for event in said] == [contracts.TicketSolved] * (opens and can_be_solved)
+        for solved in said:
+            self.expected.solved(solved, self.now)
+            assert solved.previous_status == before
+            assert solved.ticket == dataclasses.replace(self.expected.newest, status="resolved")
+
+    @precondition(lambda self: self.expected.links)
+    @rule(back=st.sampled_from([0, 1, 2]), pause=st.sampled_from([None, *PAUSES]))
+    def somebody_asks_twice_for_a_fresh_link(self, back: int, pause: timedelta | None) -> None:
+        """Ask with the newest link or an older one, dead or alive, sometimes long after it was opened."""
+        if pause:
+            self.stage.clock.now += pause
+        generation = max(1, len(self.expected.links) - back)
+        path = f"{self._path(generation)}?fresh-link=yes"
+        answers = self.at_once(*(self.stage.client.post(path) for _ in range(2)))
+
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert len({answer.text for answer in answers}) == 1
+        renewed = [event for event in self._said() if isinstance(event, contracts.LinkRenewed)]
+        assert len(renewed) == self.expected.renewable(generation, self.now)
+        for event in renewed:
+            self.expected.rotates(self.now)
+            assert event.link.removeprefix(URL) == self._path(len(self.expected.links))
+            assert event.ticket == dataclasses.replace(self.expected.newest, status=self.expected.status)
+
     def _send(self, text: str, *forms: Form) -> list[contracts.ReplyReceived]:
         post = self.stage.client.post
         answers = self.at_once(*(post(form.path, data={"body": text, **form.fields}) for form in forms))
@@ -287,6 +365,9 @@ class TicketPlay(Play):
             self.run(self._revoke())
             for link in self.expected.links:
                 link.revoked = True
+        elif what == "the link is rotated" and self.expected.links:
+            self.run(self._rotate())
+            self.expected.rotates(self.now)
         elif self.expected.links:
             fields = {"body": "Buy now", "website": "http://spam.example"}
             answer = self.run(self.stage.client.post(self._path(1), data=fields))
@@ -296,6 +377,12 @@ class TicketPlay(Play):
         async with self.stage.service.sessions.begin() as session:
             for link in await session.scalars(queries.links_of("acme", "T-1")):
                 link.revoke(self.now)
+
+    async def _rotate(self) -> None:
+        async with self.stage.service.sessions.begin() as session:
+            ticket = (await session.scalars(queries.ticket_of("acme", "T-1"))).one()
+            links = (await session.scalars(queries.links_of("acme", "T-1"))).all()
+            session.add(self.stage.service.provided["links"].rotate(links, ticket, self.now))
 
     def _said(self) -> list[Any]:
         """What was said since the last look; mail is put aside."""
@@ -324,6 +411,7 @@ class TicketPlay(Play):
         assert sorted(shown) == sorted(self.expected.messages)
         assert times == sorted(times)
         assert ("This ticket is closed" in page, "<form" in page) == (is_closed, not is_closed)
+        assert ("Mark as solved" in page) == (self.expected.status in {"open", "pending"})
         return page
 
     @invariant()
@@ -363,7 +451,8 @@ def _what(message: Message) -> str:
 
 @pytest.mark.timeout(900)  # seconds, but for a machine that has other things to do
 def test_a_requester_sees_their_ticket_as_it_is_whatever_happens(
-    portal_stage: Stage, loop: asyncio.AbstractEventLoop
+    portal_stage: Stage, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Events in any order, repeated, late; replies at any moment, sent twice; links revoked and outlived."""
+    """Events in any order, repeated, late; replies and solutions at any moment, sent twice; links of every fate."""
+    monkeypatch.setattr(fresh_links, "ANSWERED_AFTER_SECONDS", 0)
     play(lambda: TicketPlay(portal_stage, loop))

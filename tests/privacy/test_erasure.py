@@ -29,10 +29,11 @@ from tests.builders import (
     a_ticket_created,
     a_ticket_reopened,
     a_ticket_resolved,
+    a_ticket_solved,
     a_ticket_updated,
     an_account,
 )
-from tests.notifier.builders import a_reply_published, a_survey_invited
+from tests.notifier.builders import a_link_renewed, a_reply_published, a_survey_invited
 from tests.portal.conftest import link_of, mailed, reply
 from tests.privacy.conftest import PERSON, erasure, knows_acme, left_of_rita
 from tests.reports.test_rollup import disagreements
@@ -46,7 +47,7 @@ def of_tickets() -> list[Event]:
     """What the help desk tells of Rita's ticket."""
     return [
         a_ticket_created(),
-        a_reply_sent(),
+        a_reply_sent(body_html="<p>A new pole is on its way.</p>"),
         a_reply_received(),
         a_ticket_updated(),
         a_ticket_resolved(),
@@ -62,7 +63,14 @@ def of_reports(*, with_id: bool = True) -> list[Event]:
 
 def of_emails() -> list[Event]:
     """What the notifier is told to write to Rita, and to agents about her."""
-    return [a_reply_published(), a_survey_invited(), a_reply_received(), a_ticket_reopened()]
+    return [
+        a_reply_published(),
+        a_link_renewed(),
+        a_survey_invited(),
+        a_reply_received(),
+        a_ticket_reopened(),
+        a_ticket_solved(),
+    ]
 
 
 def places(events: Sequence[Event]) -> list[list[Event]]:
@@ -284,7 +292,15 @@ async def test_each_request_has_one_receipt_that_counts_what_went(portal: Stage)
         requester_id="rita",
         request_id="erasure-1",
         service="portal",
-        rows={"tickets": 1, "messages": 2, "access_links": 1, "quarantined": 0, "dead_letters": 0, "outbox": 1},
+        rows={
+            "tickets": 1,
+            "messages": 2,
+            "access_links": 1,
+            "quarantined": 0,
+            "attached_files": 0,
+            "dead_letters": 0,
+            "outbox": 1,
+        },
         forgotten_at=NOON,
     )
     assert (second.request_id, second.rows["messages"]) == ("erasure-2", 0)

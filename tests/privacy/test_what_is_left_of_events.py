@@ -17,6 +17,7 @@ PERSONAL = [event for event in EVENTS if issubclass(event, TicketEvent | SurveyE
 KEPT = {
     "account_id",
     "reply_id",
+    "solved_id",
     "visibility",
     "via",
     "previous_status",

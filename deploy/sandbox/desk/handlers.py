@@ -1,23 +1,28 @@
-"""What the help desk does with what closeloop tells it: replies, reopenings, ratings, emails that do not arrive."""
+"""What the help desk does with what closeloop tells it: replies, reopenings, solutions, ratings, lost emails.
+
+A reopening and a solution may arrive in any order. Each is written down with its time, and the later one holds.
+"""
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from deploy.sandbox.desk import work
 from deploy.sandbox.desk.tables import DeskTicket, Message, Rating
 from shared.chassis.kafka import EventRouter
-from shared.contracts import NotificationFailed, ReplyReceived, SurveySubmitted, TicketReopened
+from shared.contracts import NotificationFailed, ReplyReceived, SurveySubmitted, TicketReopened, TicketSolved
 
 LETTERS = {
     "reply_published": "The reply was not delivered to the requester",
+    "link_renewed": "The fresh link was not delivered to the requester",
     "survey_invited": "The survey was not delivered to the requester",
     "survey_reminded": "The survey's reminder was not delivered to the requester",
     "reply_received": "The requester's reply was not delivered to its agent",
     "ticket_reopened": "The reopening was not delivered to an agent",
     "survey_submitted": "The low rating was not delivered to an agent",
+    "ticket_solved": "That the ticket is solved was not delivered to its agent",
 }
 REASONS = {
     "bounced": "the mail server refused it",
@@ -25,6 +30,9 @@ REASONS = {
     "unwritable": "there is no valid address",
     "gave_up": "it could not be delivered in time",
 }
+
+SOLVED = "solved/"
+"""Before the message id of a solution."""
 
 events = EventRouter()
 
@@ -35,18 +43,9 @@ async def show_reply(received: ReplyReceived, session: AsyncSession, now: dateti
     number = await _number(received.account_id, received.ticket.ticket_id, session)
     if number is None:
         return
-    await session.execute(
-        insert(Message)
-        .values(
-            message_id=received.reply_id,
-            number=number,
-            kind="requester",
-            author=received.ticket.requester.name,
-            body=received.body,
-            sent_at=received.received_at,
-        )
-        .on_conflict_do_nothing()
-    )
+    name = received.ticket.requester.name
+    message = Message.of(number, "requester", name, received.body, received.received_at, id=received.reply_id)
+    await _note(message, session)
 
 
 @events.on(TicketReopened)
@@ -54,8 +53,29 @@ async def reopen_ticket(reopened: TicketReopened, session: AsyncSession, now: da
     """Set the ticket open and answer with the next version."""
     number = await _number(reopened.account_id, reopened.ticket.ticket_id, session)
     ticket = await work.ticket_numbered(number, session) if number else None
-    if ticket and ticket.snapshot.status in work.REOPENABLE:
+    if number is None or ticket is None:
+        return
+    name = reopened.ticket.requester.name
+    message = Message.of(number, "requester", name, reopened.body, reopened.reopened_at, id=reopened.reply_id)
+    await _note(message, session)
+    later = await session.scalar(_said_after(reopened.reopened_at, number).where(Message.message_id.startswith(SOLVED)))
+    if not later and ticket.snapshot.status in work.REOPENABLE:
         work.reopen(ticket, session, now)
+
+
+@events.on(TicketSolved)
+async def resolve_ticket(solved: TicketSolved, session: AsyncSession, now: datetime) -> None:
+    """Resolve what its requester says is solved; the survey follows. A reply that came after it stands against it."""
+    number = await _number(solved.account_id, solved.ticket.ticket_id, session)
+    ticket = await work.ticket_numbered(number, session) if number else None
+    if number is None or ticket is None:
+        return
+    name = solved.ticket.requester.name
+    message_id = f"{SOLVED}{solved.solved_id}"
+    await _note(Message.of(number, "system", name, "says that it is solved", solved.solved_at, id=message_id), session)
+    later = await session.scalar(_said_after(solved.solved_at, number).where(Message.kind == "requester"))
+    if not later and ticket.snapshot.status in work.SOLVABLE:
+        work.resolve(ticket, session, now)
 
 
 @events.on(SurveySubmitted)
@@ -83,18 +103,18 @@ async def show_what_did_not_arrive(failed: NotificationFailed, session: AsyncSes
     number = await _number(failed.account_id, failed.ticket_id, session)
     if number is None:
         return
-    await session.execute(
-        insert(Message)
-        .values(
-            message_id=failed.notification_id,
-            number=number,
-            kind="system",
-            author="Email",
-            body=f"{LETTERS[failed.kind]}: {REASONS[failed.reason]}",
-            sent_at=failed.failed_at,
-        )
-        .on_conflict_do_nothing()
-    )
+    body = f"{LETTERS[failed.kind]}: {REASONS[failed.reason]}"
+    await _note(Message.of(number, "system", "Email", body, failed.failed_at, id=failed.notification_id), session)
+
+
+async def _note(message: Message, session: AsyncSession) -> None:
+    """Write down once what was said or done."""
+    columns = {column.key: getattr(message, column.key) for column in Message.__table__.columns}
+    await session.execute(insert(Message).values(columns).on_conflict_do_nothing())
+
+
+def _said_after(moment: datetime, number: int) -> Select[str]:
+    return select(Message.message_id).where(Message.number == number, Message.sent_at > moment).limit(1)
 
 
 async def _number(account_id: str, ticket_id: str, session: AsyncSession) -> int | None:

@@ -23,6 +23,7 @@ from shared.contracts import (
 from shared.contracts.ticket import Priority, Status
 
 REOPENABLE = ("pending", "resolved")
+SOLVABLE = ("open", "pending")
 
 
 async def ticket_numbered(number: int, session: AsyncSession) -> DeskTicket | None:
@@ -114,6 +115,12 @@ def reopen(ticket: DeskTicket, session: AsyncSession, now: datetime) -> None:
     session.add(
         Message.of(ticket.number, "system", ticket.snapshot.requester.name, f"{before} → open, by a reply", now)
     )
+
+
+def resolve(ticket: DeskTicket, session: AsyncSession, now: datetime) -> None:
+    """Set a ticket resolved because its requester says that it is solved; nobody of ours did it."""
+    _update(ticket, session, now, status="resolved")
+    emit(session, TicketResolved(account_id=ticket.account_id, ticket=ticket.snapshot, resolved_at=now))
 
 
 def _say(

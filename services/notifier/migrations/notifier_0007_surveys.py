@@ -4,18 +4,20 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "notifier_0006"
-down_revision = "notifier_0005_erasure"
+revision = "notifier_0007"
+down_revision = "notifier_0006_solved_tickets"
 branch_labels = None
 depends_on = None
 
-_BEFORE = ("reply_published", "survey_invited", "reply_received", "ticket_reopened")
+_BEFORE = ("reply_published", "link_renewed", "survey_invited", "reply_received", "ticket_reopened", "ticket_solved")
 _KINDS = (
     "reply_published",
+    "link_renewed",
     "survey_invited",
     "survey_reminded",
     "reply_received",
     "ticket_reopened",
+    "ticket_solved",
     "survey_submitted",
 )
 _ONLY_QUEUED = "ck_emails_only_queued_keeps_a_link"
