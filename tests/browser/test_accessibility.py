@@ -10,6 +10,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page
 
 from services.reports.dashboard import COOKIE
+from services.surveys.survey import Survey
 from tests.attacks.conftest import invited
 from tests.attacks.server import serving
 from tests.builders import ADA, a_reply_sent, a_ticket, a_ticket_resolved, a_ticket_updated, an_account
@@ -70,7 +71,14 @@ async def everything_of_portal(portal: Stage, at: str) -> AsyncIterator[State]:
         )
     )
     yield State("ticket, just sent", at + path + "?sent=yes")
+    rich = f"<h3>{LONG}</h3><ol><li>a</ol><table><tr><th>{LONG}<td>{LONG}</table><pre>{LONG}</pre><blockquote>b"
+    await portal.hears(
+        a_reply_sent(ticket=a_ticket(ticket_id="T-9", version=4), reply_id="a-3", body="x", body_html=rich)
+    )
+    await portal.client.post(f"{path}/solved")
+    yield State("ticket, just solved, with HTML", at + path + "?solved=yes")
     yield State("a dead link", f"{at}/t/{'x' * 43}")
+    yield State("a fresh link, asked for", f"{at}/t/{'x' * 43}", send)
 
 
 async def everything_of_surveys(surveys: Stage, at: str) -> AsyncIterator[State]:
@@ -84,7 +92,13 @@ async def everything_of_surveys(surveys: Stage, at: str) -> AsyncIterator[State]
     thanked = await surveys.client.post(answered_path, data={"score": "1", "comment": LONG, **solved})
     assert thanked.status_code == 303
     yield State("survey, thanks", at + thanked.headers["location"])
+    yield State("survey, thanks, no message written", at + thanked.headers["location"], send)
     yield State("survey, answered", at + answered_path)
+    answered_survey = await surveys.row(Survey, ticket_id="T-2")
+    link = surveys.service.provided["links"].to_opt_out(answered_survey.survey_id)
+    opt_out = link.removeprefix("https://surveys.example")
+    yield State("opting out", at + opt_out)
+    yield State("opted out", at + opt_out, send)
     withdrawn = await invited(surveys, ticket_id="T-3")
     await surveys.hears(a_ticket_updated(ticket=a_ticket(ticket_id="T-3", version=4, status="open")))
     yield State("survey, expired", at + withdrawn)
