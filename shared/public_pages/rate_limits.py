@@ -82,7 +82,7 @@ DOWNLOADS = Limits(
 FRESH_LINKS = Limits(asked="fresh link", address=Rate(30, _minute(2)), link=Rate(5, _minute(1)))
 UNKNOWN_LINKS = Limits(asked="unknown link", address=Rate(120, _second(1)))
 WRONG_KEYS = Limits(asked="key that opens nothing", address=Rate(30, _minute(10)), link=Rate(30, _minute(10)))
-REPORTS = Limits(asked="report", link=Rate(600, _second(10)))
+REPORTS = Limits(asked="report", link=Rate(1200, _second(20)))
 
 ALL = (SENDING, CHALLENGES, CODES, DOWNLOADS, FRESH_LINKS, UNKNOWN_LINKS, WRONG_KEYS, REPORTS)
 
