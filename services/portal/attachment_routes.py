@@ -31,8 +31,8 @@ from services.portal.tables import ApiKey, AttachedFile
 from services.portal.ticket import Ticket
 from shared.chassis.database import is_outage
 from shared.contracts.event import MAX_ID_LENGTH
-from shared.public_pages.api_keys import brought_key, opens_nothing, row_of
-from shared.public_pages.rate_limits import DOWNLOADS
+from shared.public_pages.api_keys import brought_key, name_of, opens_nothing, row_of
+from shared.public_pages.rate_limits import DOWNLOADS, WRONG_KEYS
 
 VERSION = "1.0.0"
 REALM = "closeloop portal"
@@ -120,12 +120,19 @@ def _problem(description: str) -> ResponseSpec:
     )
 
 
+_WRONG_KEYS = _problem("Too many keys that open nothing; see Retry-After")
+
+
 async def account_of_key(account_id: AccountId, request: Request, state: State) -> str:
-    """Let in who brings a key for the account. Raises NotAuthorizedException (401), NotFoundException (404)."""
+    """Let in who brings a key for the account.
+
+    Raises NotAuthorizedException (401), NotFoundException (404), and TooMany (429) for who tries one key after another.
+    """
     key = brought_key(request, REALM)
     async with state.sessions() as session:
         row = await row_of(key, ApiKey, session)
     if row is None:
+        await state.limiter.take(WRONG_KEYS, request, link=name_of(key))
         raise opens_nothing(REALM)
     if row.account_id not in (None, account_id):
         raise NotFoundException("There is no such attachment.")
@@ -140,6 +147,7 @@ async def account_of_key(account_id: AccountId, request: Request, state: State) 
         400: _problem("The id has other characters than letters, digits and . _ -, or the file is empty"),
         401: _problem("No key, or one that opens nothing"),
         404: _problem("The key is another account's"),
+        429: _WRONG_KEYS,
         409: _problem("Other bytes are stored under this id"),
         413: _problem("The file is too large"),
     },
@@ -168,6 +176,7 @@ async def put_attachment(
         400: _problem("The id has other characters than letters, digits and . _ -"),
         401: _problem("No key, or one that opens nothing"),
         404: _problem("There is no such file, or the key is another account's"),
+        429: _WRONG_KEYS,
     },
 )
 async def get_attachment(

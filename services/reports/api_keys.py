@@ -16,10 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports.tables import Account, ApiKey
 from shared.public_pages.access_links import digest
+from shared.public_pages.api_keys import name_of
 from shared.public_pages.rate_limits import REPORTS, WRONG_KEYS
-
-_NAMING = len("cl_") + 12
-"""Characters of a key that name it and are no secret."""
 
 _SHAPE = re.compile(r"cl_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 
@@ -41,7 +39,7 @@ async def account_let_in(key: str, request: Request, state: State) -> Account | 
     async with state.service.sessions() as session:
         account = await account_behind(key, session)
     # Guesses at one key are counted as guesses, whoever makes them; its owner, who knows it, is not kept out by them.
-    await state.limiter.take(REPORTS if account else WRONG_KEYS, request, link=key[:_NAMING])
+    await state.limiter.take(REPORTS if account else WRONG_KEYS, request, link=name_of(key))
     return account
 
 

@@ -24,6 +24,14 @@ K = TypeVar("K", bound="ApiKeyColumns")
 _SHAPE = re.compile(r"cl_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 
 
+_NAMING = len("cl_") + 12
+
+
+def name_of(key: str) -> str:
+    """Tell the beginning of a key, which names it and is no secret, or that of whatever was brought as one."""
+    return key[:_NAMING]
+
+
 class ApiKeyColumns:
     """Columns of a service's `api_keys` table, beside the account it opens. Only a key's digest is kept."""
 

@@ -170,3 +170,20 @@ async def until_all_wait(client: httpx.AsyncClient) -> None:
     for _ in range(20):
         await client.get("/health/live")
         await asyncio.sleep(0.02)
+
+
+async def test_clients_that_never_finish_their_headers_keep_nobody_else_out(portal: Stage) -> None:
+    """Slowloris: two hundred connections that send a header a byte at a time; pages are served meanwhile."""
+    path = await mailed(portal)
+    async with serving(portal) as port:
+        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+        for _, writer in slow:
+            writer.write(b"POST " + path.encode() + b" HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            for number in range(10):
+                for _, writer in slow[number::10]:
+                    writer.write(b"a")
+                assert (await client.get(path)).status_code == 200
+        assert portal.service.engine.pool.checkedout() == 0  # pyright: ignore[reportAttributeAccessIssue]
+        for _, writer in slow:
+            writer.close()

@@ -79,6 +79,19 @@ async def test_an_empty_or_malformed_key_costs_a_try_and_nothing_more(reports: S
     assert (await reports.client.get("/csat")).headers["location"] == "/sign-in"
 
 
+async def test_the_portals_api_counts_wrong_keys_as_well(portal: Stage) -> None:
+    """Unthrottled side doors: the help desk's API is a door, too."""
+    await portal.hears(an_account())
+    address, wrong = "/api/v1/accounts/acme/attachments/manual-1", {"Authorization": f"Bearer {WRONG}"}
+    first = await portal.client.get(address, headers=wrong)
+    await empties(portal, WRONG_KEYS, "address", HERE)
+
+    refused = await portal.client.get(address, headers=wrong)
+
+    assert (first.status_code, refused.status_code) == (401, 429)
+    assert int(refused.headers["retry-after"]) >= 1
+
+
 async def test_a_key_cannot_ask_for_ever(reports: Stage, key: str) -> None:
     """Floods by who may: one key's requests end, another key of the same account goes on; pages say so kindly."""
     other = await a_key(reports)

@@ -22,6 +22,9 @@ KEPT = {
     "via",
     "previous_status",
     "reason",
+    "reason.code",
+    "reason.text",  # the account's words, among which the requester chose
+    "follow_up_id",
     "*_at",
     # Agents: who worked, and whom a score is about.
     "author.agent_id",
