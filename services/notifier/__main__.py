@@ -1,4 +1,4 @@
-"""`python -m services.notifier run | migrate | dead-letters … | erasures | suppressions … | bounce`."""
+"""`python -m services.notifier run | migrate | dead-letters … | erasures | suppressions … | bounce | preview`."""
 
 import os
 import sys
@@ -12,12 +12,14 @@ from sqlalchemy import delete, func
 
 from services.notifier import bounces, queries
 from services.notifier.app import create_app, create_service
+from services.notifier.preview import write_letters
 from services.notifier.settings import Settings
-from services.notifier.tables import Erasure, Suppression, Table
+from services.notifier.tables import Account, Erasure, Suppression, Table
 from shared.chassis.command_line import command_line
 from shared.chassis.lifecycle import Service
 from shared.chassis.program import Program
 from shared.public_pages.erasure_commands import erasures_command
+from shared.public_pages.language import LANGUAGES, language_tagged
 
 program = Program(
     name="notifier",
@@ -107,6 +109,29 @@ def bounce() -> None:
     except SystemExit as wrong_settings:
         click.echo(wrong_settings.code, err=True)
         sys.exit(os.EX_TEMPFAIL)
+
+
+@main.command()
+@click.argument("account_id", metavar="ACCOUNT")
+@click.option("--language", "tag", default="en", show_default=True, help=f"One of {', '.join(sorted(LANGUAGES))}.")
+@click.option("--folder", default=".", show_default=True, type=click.Path(file_okay=False, path_type=Path))
+def preview(account_id: str, tag: str, folder: Path) -> None:
+    """Write an account's emails as files, to be looked at in a browser. `services.surveys preview` has the pages."""
+    language = language_tagged(tag)
+    if language is None:
+        raise click.UsageError(f"{tag} is none of {', '.join(sorted(LANGUAGES))}")
+
+    async def write(service: Service) -> None:
+        async with service.sessions() as session:
+            account = await session.get(Account, account_id)
+            if account is None:
+                raise click.ClickException(f"Nobody has told of an account {account_id}.")
+            await session.refresh(account, ["logo"])
+        sender = Settings.from_environment().mail_from
+        for file in write_letters(account, language, folder, sender, service.clock()):
+            click.echo(file)
+
+    program.run(write)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from shared.contracts.ticket import Status
 
 State = Literal["queued", "sent", "failed"]
 
-TO_REQUESTERS = ("reply_published", "link_renewed", "survey_invited")
+TO_REQUESTERS = ("reply_published", "link_renewed", "survey_invited", "survey_reminded")
 """Kinds that go to the requester; the others go to agents."""
 
 LEASE = timedelta(minutes=5)
@@ -30,16 +30,19 @@ LONGEST_WAIT = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What an email says. `link` holds a token and is there only as long as the email is queued."""
+    """What an email says. Links hold a token each and are there only as long as the email is queued."""
 
     ticket_id: str
     subject: str
     author: str = ""
     text: str = ""
     link: str | None = None
+    opt_out_link: str | None = None
     previous_status: Status | None = None
     expires_at: datetime | None = None
     locale: str | None = None  # of a requester; agents are written to in the account's
+    score: int | None = None
+    reason: str = ""
 
 
 class Email(Table):
@@ -55,8 +58,8 @@ class Email(Table):
         Index("uq_emails_once", "account_id", "kind", "subject_id", func.lower(text("recipient")), unique=True),
         Index("ix_emails_due", "due_at", postgresql_where=text("state = 'queued'")),
         CheckConstraint(
-            "kind IN ('reply_published', 'link_renewed', 'survey_invited', 'reply_received', 'ticket_reopened',"
-            " 'ticket_solved')",
+            "kind IN ('reply_published', 'link_renewed', 'survey_invited', 'survey_reminded', 'reply_received',"
+            " 'ticket_reopened', 'ticket_solved', 'survey_submitted')",
             name="kind_is_known",
         ),
         CheckConstraint("state IN ('queued', 'sent', 'failed')", name="state_is_known"),
@@ -65,7 +68,10 @@ class Email(Table):
             "failed_reason IN ('bounced', 'suppressed', 'unwritable', 'gave_up')", name="failed_reason_is_known"
         ),
         CheckConstraint("(state = 'failed') = (failed_reason IS NOT NULL)", name="failed_has_its_reason"),
-        CheckConstraint("state = 'queued' OR facts ->> 'link' IS NULL", name="only_queued_keeps_a_link"),
+        CheckConstraint(
+            "state = 'queued' OR facts ->> 'link' IS NULL AND facts ->> 'opt_out_link' IS NULL",
+            name="only_queued_keeps_a_link",
+        ),
         CheckConstraint("attempts >= 0", name="attempts_not_negative"),
         Index("ix_emails_account_id_requester_id", "account_id", "requester_id"),
     )
@@ -141,7 +147,7 @@ class Email(Table):
 
     def _forget_link(self) -> None:
         # Links open tickets and surveys; the database is no place to find them.
-        self.facts = replace(self.facts, link=None)
+        self.facts = replace(self.facts, link=None, opt_out_link=None)
 
 
 def gives_up_at(created_at: datetime, expires_at: datetime | None) -> datetime:

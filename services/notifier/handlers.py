@@ -7,6 +7,7 @@ of these commute and a repeat adds nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,16 +27,22 @@ from shared.contracts import (
     Requester,
     RequesterErased,
     SurveyInvited,
+    SurveyReminded,
+    SurveySubmitted,
     TicketReopened,
     TicketSolved,
 )
 from shared.contracts.notification import Kind
+from shared.contracts.survey import SurveyEvent
 from shared.contracts.ticket import TicketEvent
 from shared.public_pages.branding import account_of, keep_account
 from shared.public_pages.reader import storable_tag
 
 MAX_TEXT_LENGTH = 20_000
 """Characters of a reply that an email repeats; mail programs cut off what is much longer."""
+
+LOW = 2
+"""Stars. A rating of so many or fewer is told to who can do something about it."""
 
 NEWS_FOR = timedelta(days=7)
 """Agents are not told of what is older: emails are not kept for ever, and history may be heard again."""
@@ -45,8 +52,16 @@ events = EventRouter(amend=erasures.amend)
 
 @events.on(AccountUpdated, awaited=True)
 async def keep_brand(updated: AccountUpdated, session: AsyncSession, now: datetime) -> None:
-    """Remember how an account looks and what it speaks."""
-    await keep_account(Account, updated, session, now, locale=storable_tag(updated.locale))
+    """Remember how an account looks, what it speaks and says in its surveys, and who leads it."""
+    await keep_account(
+        Account,
+        updated,
+        session,
+        now,
+        locale=storable_tag(updated.locale),
+        survey_wording=updated.survey_policy.wording,
+        lead=updated.lead,
+    )
 
 
 @events.on(ReplyPublished)
@@ -74,9 +89,34 @@ async def send_fresh_link(renewed: LinkRenewed, session: AsyncSession, now: date
 @events.on(SurveyInvited)
 async def ask_requester(invited: SurveyInvited, session: AsyncSession, now: datetime) -> None:
     """Ask the requester how they were helped."""
-    facts = _facts(invited, link=invited.link, expires_at=invited.expires_at, locale=_locale_of_requester(invited))
-    letters = _Letters("survey_invited", invited.survey_id, [invited.ticket.requester], facts)
+    letters = _Letters("survey_invited", invited.survey_id, [invited.ticket.requester], _question(invited))
     await _queue(letters, invited, session, now)
+
+
+@events.on(SurveyReminded)
+async def remind_requester(reminded: SurveyReminded, session: AsyncSession, now: datetime) -> None:
+    """Ask the requester once more."""
+    letters = _Letters("survey_reminded", reminded.survey_id, [reminded.ticket.requester], _question(reminded))
+    await _queue(letters, reminded, session, now)
+
+
+@events.on(SurveySubmitted)
+async def tell_of_low_rating(submitted: SurveySubmitted, session: AsyncSession, now: datetime) -> None:
+    """Tell the agent it is about, and who leads the account, that a requester is unhappy: while it is news."""
+    if submitted.score > LOW or now - submitted.submitted_at >= NEWS_FOR:
+        return
+    account = await account_of(Account, submitted.account_id, session)
+    survey = submitted.survey
+    facts = _clipped(
+        survey.ticket_id,
+        survey.subject,
+        author=survey.requester_name,
+        text=submitted.comment,
+        score=submitted.score,
+        reason=_storable(submitted.reason.text) if submitted.reason else "",
+    )
+    letters = _Letters("survey_submitted", survey.survey_id, [survey.agent, account.lead], facts)
+    await _queue(letters, submitted, session, now)
 
 
 @events.on(ReplyReceived)
@@ -125,12 +165,26 @@ class _Letters:
     facts: Facts
 
 
-def _facts(event: TicketEvent, *, author: str = "", text: str = "", **more) -> Facts:
+def _question(event: SurveyInvited | SurveyReminded) -> Facts:
+    return _facts(
+        event,
+        link=event.link,
+        opt_out_link=event.opt_out_link,
+        expires_at=event.expires_at,
+        locale=_locale_of_requester(event),
+    )
+
+
+def _facts(event: TicketEvent, **more: Any) -> Facts:
+    return _clipped(event.ticket.ticket_id, event.ticket.subject, **more)
+
+
+def _clipped(ticket_id: str, subject: str, *, author: str = "", text: str = "", **more: Any) -> Facts:
     if len(text) > MAX_TEXT_LENGTH:
         text = text[:MAX_TEXT_LENGTH] + "…"
     return Facts(
-        ticket_id=event.ticket.ticket_id,
-        subject=_storable(event.ticket.subject),
+        ticket_id=ticket_id,
+        subject=_storable(subject),
         author=_storable(author),
         text=_storable(text),
         **more,
@@ -146,13 +200,14 @@ def _storable(text: str) -> str:
     return text.replace("\0", "")
 
 
-async def _queue(letters: _Letters, event: TicketEvent, session: AsyncSession, now: datetime) -> None:
+async def _queue(letters: _Letters, event: TicketEvent | SurveyEvent, session: AsyncSession, now: datetime) -> None:
     """Queue one email for each address: who was told, or is named twice, meets the unique index. Raises Awaits.
 
     Of a requester who was erased there is nothing to tell.
     """
-    if event.ticket.requester.erased:
+    if isinstance(event, TicketEvent) and event.ticket.requester.erased:
         return
+    requester_id = event.ticket.requester.requester_id if isinstance(event, TicketEvent) else event.survey.requester_id
     await account_of(Account, event.account_id, session)
     told = [
         (address, person) for person in letters.people if person and (address := _storable(person.email or "").strip())
@@ -178,7 +233,7 @@ async def _queue(letters: _Letters, event: TicketEvent, session: AsyncSession, n
                     "give_up_at": gives_up_at(now, letters.facts.expires_at),
                     "traceparent": tracing.traceparent(),
                     "created_at": now,
-                    "requester_id": event.ticket.requester.requester_id,
+                    "requester_id": requester_id,
                 }
                 for address, person in told
             ]

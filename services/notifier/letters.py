@@ -5,10 +5,17 @@ letter loads anything from anywhere.
 """
 
 import hashlib
+import re
 import unicodedata
 from datetime import datetime
 from email.errors import HeaderParseError
-from email.headerregistry import Address, HeaderRegistry, MessageIDHeader, UniqueSingleAddressHeader
+from email.headerregistry import (
+    Address,
+    HeaderRegistry,
+    MessageIDHeader,
+    UniqueSingleAddressHeader,
+    UniqueUnstructuredHeader,
+)
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from pathlib import Path
@@ -21,10 +28,13 @@ from markupsafe import Markup, escape
 
 from services.notifier.emails import Email
 from services.notifier.tables import Account
+from shared.contracts import SurveyWording
+from shared.contracts.account import MAX_WORDING_LENGTH
 from shared.public_pages.branding import luminance, text_colour_on
 from shared.public_pages.labels import star_labels, status_label
 from shared.public_pages.language import Language, teach
 from shared.public_pages.reader import language_of_letter
+from shared.public_pages.wording import in_language
 
 MAX_SUBJECT_LENGTH = 150
 MAX_NAME_LENGTH = 100
@@ -51,6 +61,15 @@ class _AddressHeader(UniqueSingleAddressHeader):
         return super().fold(policy=whole)  # pyright: ignore[reportAttributeAccessIssue] - a mix-in for BaseHeader
 
 
+class _LinkHeader(UniqueUnstructuredHeader):
+    """A link in one line, which would else be cut into encoded words where it is long."""
+
+    def fold(self, *, policy: Policy) -> str:
+        """Write the header; RFC 5322 allows 998 characters in a line."""
+        return super().fold(policy=policy.clone(max_line_length=998))  # pyright: ignore[reportAttributeAccessIssue] - a mix-in for BaseHeader
+
+
+_HEADERS.map_to_type("list-unsubscribe", cast(Any, _LinkHeader))
 for _name in ("from", "to"):
     _HEADERS.map_to_type(_name, cast(Any, _AddressHeader))
 for _name in ("in-reply-to", "references"):
@@ -83,6 +102,9 @@ def compose(email: Email, account: Account, *, sender: str, now: datetime) -> Em
     message["References"] = root
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: answer no out-of-office notes to this
     message["X-Auto-Response-Suppress"] = "All"  # the same, for Exchange
+    if words["opt_out_link"]:
+        message["List-Unsubscribe"] = f"<{words['opt_out_link']}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058: a button of the mail program
 
     message.set_content(_render(f"{email.kind}.txt", words), cte="quoted-printable")
     html = _inliner.inline(_render(f"{email.kind}.html", words))
@@ -116,6 +138,8 @@ def address_of(email: Email) -> Address:
 def _words(email: Email, account: Account, language: Language) -> dict[str, Any]:
     """What the templates say."""
     facts = email.facts
+    wording = in_language(account.survey_wording or {}, language) or SurveyWording()
+    stars = star_labels(language)
     return {
         "language": language,
         # Outlook knows no `start`.
@@ -131,12 +155,24 @@ def _words(email: Email, account: Account, language: Language) -> dict[str, Any]
         "author": one_line(facts.author, MAX_NAME_LENGTH) or language.gettext("Somebody"),
         "text": facts.text,
         "link": facts.link,
+        "opt_out_link": _fit_for_a_header(facts.opt_out_link),
         "before": status_label(facts.previous_status, language) if facts.previous_status else None,
         "now": status_label("resolved" if email.kind == "ticket_solved" else "open", language),
         "until": language.date_time(facts.expires_at, account.zone) if facts.expires_at else None,
         "zone": account.time_zone,
-        "stars": star_labels(language),
+        "stars": stars,
+        "heading": one_line(wording.heading or "", MAX_SUBJECT_LENGTH) or language.gettext("How did we do?"),
+        "question": one_line(wording.question or "", MAX_WORDING_LENGTH)
+        or language.gettext("How satisfied are you with the help you got?"),
+        "score": facts.score,
+        "meaning": dict(stars).get(facts.score or 0, ""),
+        "reason": one_line(facts.reason, MAX_WORDING_LENGTH),
     }
+
+
+def _fit_for_a_header(link: str | None) -> str | None:
+    """Leave out what is no link of one line: a letter without a way out is better than one that is not sent."""
+    return link if link and re.fullmatch(r"https?://[!-;=?-~]+", link) and "=?" not in link else None
 
 
 def one_line(text: str, longest: int) -> str:

@@ -1,9 +1,10 @@
 """Rows without behaviour. The email itself, which has rules, is in emails.py."""
 
-from sqlalchemy import ForeignKey, MetaData, Text
+from sqlalchemy import ForeignKey, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from shared.chassis.database import NAMES, Timestamp
+from shared.chassis.database import NAMES, Json, Timestamp
+from shared.contracts import Agent, SurveyWording
 from shared.public_pages.branding import BrandedAccount
 from shared.public_pages.erasure import ErasureColumns
 
@@ -15,11 +16,18 @@ class Table(DeclarativeBase):
 
 
 class Account(BrandedAccount, Table):
-    """Whose name, logo and colour an email carries, and whose language where its reader's is not known."""
+    """Whose name, logo and colour an email carries, and whose language where its reader's is not known.
+
+    `survey_wording` is what the account itself says in its surveys' emails, by language. `lead` hears of low ratings.
+    """
 
     __tablename__ = "accounts"
 
     locale: Mapped[str | None] = mapped_column(Text)
+    survey_wording: Mapped[dict[str, SurveyWording]] = mapped_column(
+        Json(dict[str, SurveyWording]), server_default=text("'{}'::jsonb")
+    )
+    lead: Mapped[Agent | None] = mapped_column(Json(Agent))
 
 
 class Suppression(Table):

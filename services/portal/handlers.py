@@ -14,8 +14,10 @@ from services.portal import queries
 from services.portal.attached_files import expect
 from services.portal.erasure import erase, erasures
 from services.portal.link import TicketLinks
+from services.portal.replies import take_reply
 from services.portal.tables import Account
 from services.portal.ticket import DESCRIPTION, Message, Ticket
+from shared.chassis.dead_letters import Awaits
 from shared.chassis.kafka import EventRouter
 from shared.chassis.outbox import emit
 from shared.chassis.telemetry import NOTES_DROPPED, count_when_committed
@@ -25,6 +27,7 @@ from shared.contracts import (
     ReplyReceived,
     ReplySent,
     RequesterErased,
+    SurveyFollowUpRequested,
     TicketCreated,
     TicketResolved,
     TicketUpdated,
@@ -65,7 +68,7 @@ async def keep_ticket(updated: TicketUpdated, session: AsyncSession, now: dateti
     await _ticket(updated, session, now, links)
 
 
-@events.on(TicketResolved)
+@events.on(TicketResolved, awaited=True)
 async def show_resolution(
     resolved: TicketResolved, session: AsyncSession, now: datetime, *, links: TicketLinks
 ) -> None:
@@ -120,6 +123,25 @@ async def show_reply_from_elsewhere(
         received.reply_id, received.body, requester, received.received_at, attachments=received.attachments
     )
     await _add(ticket, message, session)
+
+
+@events.on(SurveyFollowUpRequested)
+async def take_follow_up(requested: SurveyFollowUpRequested, session: AsyncSession, now: datetime) -> None:
+    """Take what the requester wrote after a survey as their reply: it opens the ticket again and is told, once."""
+    if not requested.body:
+        return  # of a requester who was erased
+    ticket = await session.scalar(queries.ticket_of(requested.account_id, requested.survey.ticket_id))
+    if ticket is None:
+        raise Awaits(requested.key)  # the resolution that the survey was about is still on its way
+    if await session.get(Message, (ticket.account_id, ticket.ticket_id, "requester", requested.follow_up_id)):
+        return
+    if now - requested.requested_at >= NEWS_FOR:
+        requester = ticket.snapshot.requester
+        message = ticket.was_asked(requested.follow_up_id, requested.body, requester, requested.requested_at)
+        await _add(ticket, message, session)
+        return
+    take_reply(ticket, requested.body, session, requested.requested_at, reply_id=requested.follow_up_id)
+    await session.flush()
 
 
 @events.on(RequesterErased)

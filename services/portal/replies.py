@@ -16,10 +16,16 @@ from shared.public_pages.quarantine import NotRestored, Quarantine, QuarantinedC
 
 
 def take_reply(
-    ticket: Ticket, body: str, session: AsyncSession, now: datetime, attachments: Sequence[Attachment] = ()
+    ticket: Ticket,
+    body: str,
+    session: AsyncSession,
+    now: datetime,
+    attachments: Sequence[Attachment] = (),
+    *,
+    reply_id: str | None = None,
 ) -> None:
-    """Add the reply to the conversation of a ticket that is locked and takes replies, and tell of it."""
-    messages, events = ticket.take_reply(body, now, attachments)
+    """Add the reply to the conversation of a ticket, which is locked, and tell of it."""
+    messages, events = ticket.take_reply(body, now, attachments, reply_id=reply_id)
     session.add_all(messages)
     for event in events:
         emit(session, event)

@@ -170,16 +170,21 @@ class Ticket(Table):
         )
 
     def take_reply(
-        self, body: str, now: datetime, attachments: Sequence[contracts.Attachment] = ()
+        self,
+        body: str,
+        now: datetime,
+        attachments: Sequence[contracts.Attachment] = (),
+        *,
+        reply_id: str | None = None,
     ) -> tuple[list[Message], list[contracts.Event]]:
         """Take the requester's reply: what it adds to the conversation, and what there is to tell.
 
-        Pending or resolved becomes open, which a system message says.
+        Pending or resolved becomes open, which a system message says. Closed stays closed: no form sends a reply then,
+        but what was written elsewhere, and has its `reply_id` from there, is told all the same.
         """
-        assert self.takes_replies
         previous_status = self.status
         self.revision += 1
-        reply_id = str(uuid7())
+        reply_id = reply_id or str(uuid7())
         requester = self.snapshot.requester
         messages = [self.was_asked(reply_id, body, requester, now, attachments)]
         reopened = _is_reopened_by_a_reply(previous_status)

@@ -77,6 +77,10 @@ class Skipped(Struct, frozen=True):
     disabled: Annotated[int, Meta(ge=0, description="The account asks nobody.")] = 0
     no_address: Annotated[int, Meta(ge=0, description="The requester cannot be reached.")] = 0
     too_old: Annotated[int, Meta(ge=0, description="Heard of when the survey would have been over.")] = 0
+    not_sampled: Annotated[int, Meta(ge=0, description="The account asks about a share of its resolutions.")] = 0
+    opted_out: Annotated[int, Meta(ge=0, description="The requester wants no surveys.")] = 0
+    no_reply: Annotated[int, Meta(ge=0, description="No agent had answered.")] = 0
+    asked_recently: Annotated[int, Meta(ge=0, description="The requester had been asked a short while ago.")] = 0
 
 
 class Summary(Struct, frozen=True, kw_only=True):

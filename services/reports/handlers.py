@@ -41,7 +41,7 @@ _SURVEY = (
     "created_at",
     "created_day",
 )
-_ANSWER = ("score", "comment", "submitted_at", "submitted_day")
+_ANSWER = ("score", "comment", "reason", "submitted_at", "submitted_day")
 _EXPIRY = ("expired_reason", "expired_at")
 _SKIP = ("account_id", "ticket_id", "resolved_version", "agent_id", "reason", "skipped_at", "skipped_day")
 
@@ -77,6 +77,7 @@ async def keep_rating(submitted: SurveySubmitted, session: AsyncSession, _: date
     answer = {
         "score": submitted.score,
         "comment": submitted.comment,
+        "reason": submitted.reason.code if submitted.reason else None,
         "submitted_at": submitted.submitted_at,
         "submitted_day": submitted.submitted_at.astimezone(account.zone).date(),
     }

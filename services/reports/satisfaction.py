@@ -25,7 +25,7 @@ _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 State = Literal["pending", "submitted", "expired", "withdrawn", "undeliverable"]
 """What became of a survey."""
 
-Reason = Literal["disabled", "no_address", "too_old"]
+Reason = Literal["disabled", "no_address", "too_old", "not_sampled", "opted_out", "no_reply", "asked_recently"]
 """Why a resolution led to no survey."""
 
 

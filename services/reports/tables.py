@@ -39,7 +39,7 @@ class Rating(Table):
         CheckConstraint("score BETWEEN 1 AND 5", name="score_in_range"),
         CheckConstraint(f"char_length(comment) <= {MAX_COMMENT_LENGTH}", name="comment_fits"),
         CheckConstraint(
-            "expired_reason IN ('unanswered', 'reopened', 'undeliverable')", name="expired_reason_is_known"
+            "expired_reason IN ('unanswered', 'reopened', 'undeliverable', 'skipped')", name="expired_reason_is_known"
         ),
         CheckConstraint("(agent_id IS NULL) = (agent_name IS NULL)", name="agent_has_a_name"),
         CheckConstraint(
@@ -84,6 +84,8 @@ class Rating(Table):
     created_day: Mapped[date]
     score: Mapped[int | None]
     comment: Mapped[str | None] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text)
+    """The code of what was picked with a low score."""
     submitted_at: Mapped[Timestamp | None]
     submitted_day: Mapped[date | None]
     expired_reason: Mapped[str | None] = mapped_column(Text)
@@ -96,6 +98,8 @@ class Rating(Table):
             " WHEN (expired_reason = 'reopened'::text) THEN 'withdrawn'::text"
             " WHEN (expired_reason = 'undeliverable'::text) THEN 'undeliverable'::text"
             " WHEN (expired_reason = 'unanswered'::text) THEN 'expired'::text"
+            # Counted by its row in skipped_surveys alone.
+            " WHEN (expired_reason = 'skipped'::text) THEN 'skipped'::text"
             " ELSE 'pending'::text END",
             persisted=True,
         ),
@@ -106,7 +110,12 @@ class SkippedSurvey(Table):
     """A resolution that led to no survey, and why."""
 
     __tablename__ = "skipped_surveys"
-    __table_args__ = (CheckConstraint("reason IN ('disabled', 'no_address', 'too_old')", name="reason_is_known"),)
+    __table_args__ = (
+        CheckConstraint(
+            "reason IN ('disabled', 'no_address', 'too_old', 'not_sampled', 'opted_out', 'no_reply', 'asked_recently')",
+            name="reason_is_known",
+        ),
+    )
 
     account_id: Mapped[str] = mapped_column(Text, primary_key=True)
     ticket_id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -149,6 +158,10 @@ class CsatDaily(Table):
     skipped_disabled: Mapped[Count]
     skipped_no_address: Mapped[Count]
     skipped_too_old: Mapped[Count]
+    skipped_not_sampled: Mapped[Count]
+    skipped_opted_out: Mapped[Count]
+    skipped_no_reply: Mapped[Count]
+    skipped_asked_recently: Mapped[Count]
 
     __mapper_args__ = {"primary_key": [account_id, day, agent_id]}  # noqa: RUF012 - as SQLAlchemy wants it
 

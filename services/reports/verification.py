@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
+from typing import get_args
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from services.reports.rollup import COUNTS, KEY, become_the_only_writer
+from services.reports.satisfaction import Reason
 from shared.chassis.tenancy import SEE_EVERY_ACCOUNT
 
 TABLES = ("ratings", "skipped_surveys", "csat_daily")
@@ -19,9 +21,7 @@ _COUNTED = {
     ("ratings", "created_day"): {
         state: f"state = '{state}'" for state in ("pending", "submitted", "expired", "withdrawn", "undeliverable")
     },
-    ("skipped_surveys", "skipped_day"): {
-        f"skipped_{reason}": f"reason = '{reason}'" for reason in ("disabled", "no_address", "too_old")
-    },
+    ("skipped_surveys", "skipped_day"): {f"skipped_{reason}": f"reason = '{reason}'" for reason in get_args(Reason)},
 }
 
 

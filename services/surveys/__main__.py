@@ -1,8 +1,9 @@
-"""`python -m services.surveys run | migrate | dead-letters … | erasures | quarantine …`."""
+"""`python -m services.surveys run | migrate | dead-letters … | erasures | quarantine … | skipped | dry-run | …`."""
 
 from pathlib import Path
 
 from services.surveys.app import create_app, create_service
+from services.surveys.commands import survey_commands
 from services.surveys.ratings import restore_rating
 from services.surveys.settings import Settings
 from services.surveys.tables import Erasure, Quarantined, Table
@@ -22,6 +23,8 @@ program = Program(
 main = command_line(program)
 main.add_command(erasures_command(program, Erasure))
 main.add_command(quarantine_commands(program, Quarantined, restore_rating))
+for command in survey_commands(program):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

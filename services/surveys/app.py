@@ -4,8 +4,10 @@ from pathlib import Path
 
 from litestar import Litestar
 
+from services.surveys.asking import Asking
 from services.surveys.deadlines import expire_overdue_surveys
 from services.surveys.handlers import events
+from services.surveys.link import SurveyLinks
 from services.surveys.retention import periods
 from services.surveys.routes import ROUTES
 from services.surveys.settings import Settings
@@ -13,7 +15,6 @@ from services.surveys.tables import Account, Quarantined, RateLimitBucket, Spent
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
 from shared.chassis.retention import Retention
-from shared.public_pages.access_links import AccessLinks
 from shared.public_pages.branding import brand_routes
 from shared.public_pages.captcha import Gate
 from shared.public_pages.pace import Pace
@@ -30,18 +31,19 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
     limiter = RateLimiter(key, RateLimitBucket, settings.trusted_proxies)
     gate = Gate(key, SpentChallenge, limiter)
     quarantine = Quarantine(Quarantined)
+    links = SurveyLinks(key, base_url=settings.public_url)
     return Service(
         name="surveys",
         settings=settings,
         events=events,
         provided={
-            "links": AccessLinks(key, purpose="survey", base_url=settings.public_url, path="s"),
+            "links": links,
             "gate": gate,
             "limiter": limiter,
             "pace": Pace(key),
             "quarantine": quarantine,
         },
-        chores=[expire_overdue_surveys, Retention(periods(settings)).keep_to_periods],
+        chores=[expire_overdue_surveys, Asking(links).ask_when_due, Retention(periods(settings)).keep_to_periods],
         forgets=[gate.forget_expired, limiter.forget_full, quarantine.forget_old],
         clock=clock,
     )

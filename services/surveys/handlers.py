@@ -4,28 +4,31 @@ Topics give no order between each other, so all of these commute. What a ticket'
 number, the highest version through which they are undone; every event can only raise it.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.surveys import queries
+from services.surveys import policy, queries
 from services.surveys.erasure import erase, erasures
+from services.surveys.link import SurveyLinks
 from services.surveys.survey import Survey
-from services.surveys.tables import Account, SkippedSurvey, Ticket
+from services.surveys.tables import Account, AnsweredTicket, OptOut, SkippedSurvey, Ticket
 from shared.chassis.kafka import EventRouter
 from shared.chassis.outbox import emit
+from shared.chassis.telemetry import NOTES_DROPPED, count_when_committed
 from shared.contracts import (
     AccountUpdated,
     NotificationFailed,
+    ReplySent,
     RequesterErased,
     SurveySkipped,
     TicketReopened,
     TicketResolved,
     TicketUpdated,
 )
-from shared.public_pages.access_links import AccessLinks
+from shared.contracts.survey import SkipReason
 from shared.public_pages.branding import account_of, keep_account
 from shared.public_pages.reader import storable_tag
 
@@ -41,16 +44,15 @@ async def keep_policy(updated: AccountUpdated, session: AsyncSession, now: datet
         session,
         now,
         locale=storable_tag(updated.locale),
-        surveys_enabled=updated.survey_policy.enabled,
-        survey_expires_after_days=updated.survey_policy.expires_after_days,
+        survey_policy=updated.survey_policy,
     )
 
 
 @events.on(TicketResolved)
 async def invite_requester(
-    resolved: TicketResolved, session: AsyncSession, now: datetime, *, links: AccessLinks
+    resolved: TicketResolved, session: AsyncSession, now: datetime, *, links: SurveyLinks
 ) -> None:
-    """Ask the requester of a resolved ticket, unless there is a reason not to."""
+    """Ask the requester of a resolved ticket, now or when it is due, unless there is a reason not to."""
     account = await account_of(Account, resolved.account_id, session)
     ticket = resolved.ticket
     # A second resolution means that the first was undone, even where no event has said so yet.
@@ -60,7 +62,7 @@ async def invite_requester(
     resolution = (resolved.account_id, ticket.ticket_id, ticket.version)
     if await session.scalar(queries.survey_of(*resolution)) or await session.get(SkippedSurvey, resolution):
         return
-    if reason := _objection(resolved, account, now):
+    if reason := await _objection(resolved, account, session, now):
         _skip(resolved, reason, session, now)
         return
     survey = Survey.open(resolved, account, links, now)
@@ -69,8 +71,8 @@ async def invite_requester(
     if reopened_through >= ticket.version:
         # The news of the reopening was faster. The record says what became of the resolution; nobody is asked.
         emit(session, survey.expire("reopened", now))
-    else:
-        emit(session, survey.invited(ticket, links))
+    elif survey.due_at and survey.due_at <= now:
+        emit(session, survey.ask(account, links, now))
 
 
 @events.on(TicketReopened)
@@ -86,6 +88,20 @@ async def withdraw_survey_of_active_ticket(updated: TicketUpdated, session: Asyn
     ticket = updated.ticket
     if ticket.status in {"open", "pending"}:
         await _undo_resolutions(session, updated.account_id, ticket.ticket_id, through=ticket.version - 1, now=now)
+
+
+@events.on(ReplySent)
+async def remember_that_an_agent_replied(sent: ReplySent, session: AsyncSession, now: datetime) -> None:
+    """Remember of a public reply that there is one, and nothing it says. Everything else is an internal note."""
+    if sent.visibility != "public":
+        # Before anything can fail: a record that does not get through is kept among the dead letters, body and all.
+        count_when_committed(NOTES_DROPPED, session)
+        return
+    await session.execute(
+        insert(AnsweredTicket)
+        .values(account_id=sent.account_id, ticket_id=sent.ticket.ticket_id)
+        .on_conflict_do_nothing()
+    )
 
 
 @events.on(NotificationFailed)
@@ -104,24 +120,24 @@ async def forget_requester(erased: RequesterErased, session: AsyncSession, now: 
     await erasures.carry_out(erased, session, now, erase)
 
 
-def _objection(resolved: TicketResolved, account: Account, now: datetime) -> str | None:
-    if not account.surveys_enabled:
-        return "disabled"
-    # A new installation hears the help desk's whole history; nobody wants to be asked about last year.
-    if now - resolved.resolved_at >= timedelta(days=account.survey_expires_after_days):
-        return "too_old"
-    if not resolved.ticket.requester.email:
-        return "no_address"
-    return None
+async def _objection(
+    resolved: TicketResolved, account: Account, session: AsyncSession, now: datetime
+) -> SkipReason | None:
+    if reason := policy.objection_for_good(account.survey_policy, resolved, now):
+        return reason
+    requester_id = resolved.ticket.requester.requester_id
+    return "opted_out" if await session.get(OptOut, (resolved.account_id, requester_id)) else None
 
 
-def _skip(resolved: TicketResolved, reason, session: AsyncSession, now: datetime) -> None:
+def _skip(resolved: TicketResolved, reason: SkipReason, session: AsyncSession, now: datetime) -> None:
     ticket = resolved.ticket
     session.add(
         SkippedSurvey(
             account_id=resolved.account_id,
             ticket_id=ticket.ticket_id,
             resolved_version=ticket.version,
+            requester_id=ticket.requester.requester_id,
+            resolved_at=resolved.resolved_at,
             reason=reason,
             skipped_at=now,
         )

@@ -3,7 +3,9 @@
 from sqlalchemy import BigInteger, Index, MetaData, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from shared.chassis.database import NAMES, Timestamp
+from shared.chassis.database import NAMES, Json, Timestamp
+from shared.contracts import SurveyPolicy
+from shared.contracts.survey import SkipReason
 from shared.public_pages.branding import BrandedAccount
 from shared.public_pages.captcha import SpentChallengeColumns
 from shared.public_pages.erasure import ErasureColumns
@@ -23,8 +25,7 @@ class Account(BrandedAccount, Table):
     __tablename__ = "accounts"
 
     locale: Mapped[str | None] = mapped_column(Text)
-    surveys_enabled: Mapped[bool]
-    survey_expires_after_days: Mapped[int]
+    survey_policy: Mapped[SurveyPolicy] = mapped_column(Json(SurveyPolicy))
 
 
 class Ticket(Table):
@@ -37,16 +38,38 @@ class Ticket(Table):
     reopened_through: Mapped[int] = mapped_column(BigInteger)
 
 
+class AnsweredTicket(Table):
+    """A ticket that an agent has answered publicly. That they did, not what they wrote."""
+
+    __tablename__ = "answered_tickets"
+
+    account_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    ticket_id: Mapped[str] = mapped_column(Text, primary_key=True)
+
+
 class SkippedSurvey(Table):
-    """A resolution that led to no survey, and why."""
+    """A resolution about which nobody is asked, and why. `requester_id` is not known of what an older release wrote."""
 
     __tablename__ = "skipped_surveys"
+    __table_args__ = (Index("ix_skipped_surveys_account_id_skipped_at", "account_id", "skipped_at"),)
 
     account_id: Mapped[str] = mapped_column(Text, primary_key=True)
     ticket_id: Mapped[str] = mapped_column(Text, primary_key=True)
     resolved_version: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    reason: Mapped[str] = mapped_column(Text)
+    requester_id: Mapped[str | None] = mapped_column(Text)
+    resolved_at: Mapped[Timestamp | None]
+    reason: Mapped[SkipReason] = mapped_column(Text)
     skipped_at: Mapped[Timestamp]
+
+
+class OptOut(Table):
+    """A requester who wants no surveys of an account."""
+
+    __tablename__ = "opt_outs"
+
+    account_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    requester_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    opted_out_at: Mapped[Timestamp]
 
 
 class SpentChallenge(SpentChallengeColumns, Table):

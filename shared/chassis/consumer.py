@@ -9,12 +9,13 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
+from typing import cast as typed
 
 import msgspec
 import structlog
 from opentelemetry.trace import SpanKind
-from sqlalchemy import delete, func, select
+from sqlalchemy import ARRAY, Text, cast, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.chassis import inbox, telemetry, tracing
@@ -243,13 +244,14 @@ class Consumer(Generic[E]):
     async def run_letter(self, session: AsyncSession, letter: DeadLetter) -> None:
         """Give a dead letter its effect inside `session`'s transaction and remove it. Raises when it fails again."""
         # A mapped row has what a record has, which the type checker cannot see through its descriptors.
-        await self._apply(session, [read(cast(Record, letter), self.event_type)])
+        await self._apply(session, [read(typed(Record, letter), self.event_type)])
         await session.execute(delete(DeadLetter).where(DeadLetter.id == letter.id))
 
 
 async def _one_at_a_time(session: AsyncSession, keys: Iterable[str]) -> None:
     """Hold each key for this transaction against others that ask for the same, in the callers' sorted order."""
-    for key in keys:
+    if in_order := list(keys):
+        key = func.unnest(cast(in_order, ARRAY(Text)))
         await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
 
 

@@ -48,7 +48,7 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def __init__(self, of: Any) -> None:
-        super().__init__()
+        super().__init__(none_as_null=True)
         self.of = of
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002 - SQLAlchemy's signature

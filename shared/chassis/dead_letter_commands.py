@@ -15,8 +15,8 @@ from shared.chassis.dead_letters import Awaits, DeadLetter
 from shared.chassis.lifecycle import Service
 from shared.chassis.program import Program
 
-MASKED = {"link"}
-"""Fields of a value that nobody is shown: who has the link has the ticket."""
+MASKED = {"link", "opt_out_link"}
+"""Fields of a value that nobody is shown: who has the link has what it opens."""
 
 _topic = click.option("--topic", help="Only letters of this topic.")
 _ids = click.argument("ids", nargs=-1, type=int, metavar="[ID]...")

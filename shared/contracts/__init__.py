@@ -3,17 +3,20 @@
 The rules a publisher in any language can rely on are in ARCHITECTURE.md, "Topics".
 """
 
-from shared.contracts.account import AccountUpdated, Logo, SurveyPolicy
+from shared.contracts.account import AccountUpdated, Logo, SurveyPolicy, SurveyReason, SurveyWording
 from shared.contracts.attachment import Attachment
 from shared.contracts.event import Event
 from shared.contracts.notification import NotificationFailed
 from shared.contracts.reply import LinkRenewed, ReplyPublished, ReplyReceived, ReplySent
 from shared.contracts.requester import RequesterErased, RequesterForgotten
 from shared.contracts.survey import (
+    ReasonGiven,
     Survey,
     SurveyCreated,
     SurveyExpired,
+    SurveyFollowUpRequested,
     SurveyInvited,
+    SurveyReminded,
     SurveySkipped,
     SurveySubmitted,
 )
@@ -41,7 +44,9 @@ EVENTS: tuple[type[Event], ...] = (
     LinkRenewed,
     SurveyCreated,
     SurveyInvited,
+    SurveyReminded,
     SurveySubmitted,
+    SurveyFollowUpRequested,
     SurveyExpired,
     SurveySkipped,
     NotificationFailed,
@@ -59,6 +64,7 @@ __all__ = [
     "LinkRenewed",
     "Logo",
     "NotificationFailed",
+    "ReasonGiven",
     "ReplyPublished",
     "ReplyReceived",
     "ReplySent",
@@ -68,10 +74,14 @@ __all__ = [
     "Survey",
     "SurveyCreated",
     "SurveyExpired",
+    "SurveyFollowUpRequested",
     "SurveyInvited",
     "SurveyPolicy",
+    "SurveyReason",
+    "SurveyReminded",
     "SurveySkipped",
     "SurveySubmitted",
+    "SurveyWording",
     "Ticket",
     "TicketCreated",
     "TicketReopened",

@@ -7,9 +7,16 @@ from typing import ClassVar, Literal
 from shared.contracts.event import Event
 
 Kind = Literal[
-    "reply_published", "link_renewed", "survey_invited", "reply_received", "ticket_reopened", "ticket_solved"
+    "reply_published",
+    "link_renewed",
+    "survey_invited",
+    "survey_reminded",
+    "reply_received",
+    "ticket_reopened",
+    "ticket_solved",
+    "survey_submitted",
 ]
-"""The event an email is about: the first three go to the requester, the others to agents."""
+"""The event an email is about: the first four go to the requester, the others to agents."""
 
 Reason = Literal["bounced", "suppressed", "unwritable", "gave_up"]
 

@@ -56,24 +56,53 @@ class SurveyCreated(SurveyEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyInvited(TicketEvent):
-    """The requester is to be asked now. Carries the link: for the notifier alone."""
+    """The requester is to be asked now. Carries the link: for the notifier alone.
+
+    `opt_out_link` opens nothing but the choice not to be asked any more. A POST there, as mail programs send by
+    themselves (RFC 8058), makes it. None of an older release.
+    """
 
     topic: ClassVar[str] = "survey.invited"
 
     survey_id: str
     link: str
     expires_at: datetime
+    opt_out_link: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyReminded(TicketEvent):
+    """The requester was asked and has not answered: they are asked once more, with the same links."""
+
+    topic: ClassVar[str] = "survey.reminded"
+
+    survey_id: str
+    link: str
+    expires_at: datetime
+    opt_out_link: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonGiven:
+    """What the requester picked with a low score: its code, and its text as they read it."""
+
+    code: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveySubmitted(SurveyEvent):
-    """The requester rated: 1 (worst) to 5 stars, with a comment of at most 2,000 characters or an empty one."""
+    """The requester rated: 1 (worst) to 5 stars, with a comment of at most 2,000 characters or an empty one.
+
+    With 1 or 2 stars they may have picked a `reason`.
+    """
 
     topic: ClassVar[str] = "survey.submitted"
 
     score: int
     comment: str = ""
     submitted_at: datetime
+    reason: ReasonGiven | None = None
 
     def __post_init__(self) -> None:
         check_facts(self)
@@ -90,19 +119,40 @@ class SurveyExpired(SurveyEvent):
     `unanswered`: its time ran out. `reopened`: the ticket was reopened before an answer. `undeliverable`: the requester
     was never asked, for the invitation could not be delivered. Should they have got the link all the same, they may
     answer it until its time is over, and `survey.submitted` follows; a reopening is said again as `reopened`.
+    `skipped`: when the time to ask had come, there was a reason not to; `survey.skipped` tells it.
     """
 
     topic: ClassVar[str] = "survey.expired"
 
-    reason: Literal["unanswered", "reopened", "undeliverable"]
+    reason: Literal["unanswered", "reopened", "undeliverable", "skipped"]
     expired_at: datetime
+
+
+SkipReason = Literal["disabled", "no_address", "too_old", "not_sampled", "opted_out", "no_reply", "asked_recently"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveySkipped(TicketEvent):
-    """A resolution led to no survey, and why."""
+    """Nobody is asked about a resolution, and why.
+
+    `disabled`: the account asks nobody. `no_address`: the requester cannot be reached. `too_old`: it was heard of when
+    the survey would have been over. `not_sampled`: the account asks about a share of its resolutions, and this is none
+    of them. `opted_out`: the requester wants no surveys. `no_reply`: no agent has answered the ticket.
+    `asked_recently`: the requester was asked about another resolution a short while ago.
+    """
 
     topic: ClassVar[str] = "survey.skipped"
 
-    reason: Literal["disabled", "no_address", "too_old"]
+    reason: SkipReason
     skipped_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurveyFollowUpRequested(SurveyEvent):
+    """After a survey the requester wants to talk again, and wrote what about. Counts as their reply to the ticket."""
+
+    topic: ClassVar[str] = "survey.follow_up_requested"
+
+    follow_up_id: str
+    body: str
+    requested_at: datetime

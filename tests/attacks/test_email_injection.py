@@ -1,6 +1,7 @@
 """Header and recipient injection into emails, and emails that answer each other (S14, S15, S24, S35)."""
 
 from email import message_from_bytes, policy
+from typing import get_args
 
 import pytest
 
@@ -8,6 +9,7 @@ from services.notifier.emails import Email
 from services.notifier.letters import NotAnAddress
 from services.portal.ticket import Message
 from shared.contracts import Agent, Requester
+from shared.contracts.notification import Kind
 from tests.builders import (
     RITA,
     a_reply_received,
@@ -23,7 +25,7 @@ from tests.notifier.conftest import Post
 from tests.portal.conftest import mailed, reply
 from tests.stage import Stage
 
-KINDS = ("reply_published", "link_renewed", "survey_invited", "reply_received", "ticket_reopened", "ticket_solved")
+KINDS = get_args(Kind)
 BREAKS = {
     "CR LF": "\r\n",
     "LF": "\n",

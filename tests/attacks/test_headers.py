@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from tests.attacks.visits import SERVICES, VISITS, Visit
+from tests.attacks.visits import SERVICES, VISITS, Visit, opt_out_of
 from tests.portal.conftest import mailed, reply
 from tests.stage import Stage
 
@@ -68,8 +68,9 @@ async def test_methods_that_a_route_does_not_know_are_answered_as_well_protected
     stages: dict[str, Stage], pages: dict[str, str], service: str
 ) -> None:
     """Unprotected error pages."""
+    opt_out = await opt_out_of(stages["surveys"])
     for visit in of_service(service):
-        path = visit.path.format(page=pages[service], code="x.1.y.z")
+        path = visit.path.format(page=pages[service], code="x.1.y.z", opt_out=opt_out)
         for method in ("DELETE", "PUT", "PATCH", "OPTIONS", "TRACE", "POST"):
             protects(await stages[service].client.request(method, path), visit)
 

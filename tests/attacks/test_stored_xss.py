@@ -2,7 +2,7 @@
 
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +13,7 @@ from services.portal.rich_text import harmless as harmless_html
 from services.portal.ticket import Message
 from services.surveys.survey import Survey
 from shared.contracts import Agent, Requester
+from shared.contracts.notification import Kind
 from tests.attacks.browser_view import elements, mutated, shapes
 from tests.attacks.conftest import invited
 from tests.attacks.corpus import HOSTILE, LINKS
@@ -34,7 +35,7 @@ from tests.reports.told import a_key, a_survey, created, submitted
 from tests.stage import Stage
 
 BENIGN = "Nothing but words"
-KINDS = ("reply_published", "link_renewed", "survey_invited", "reply_received", "ticket_reopened", "ticket_solved")
+KINDS = get_args(Kind)
 
 
 def printable(text: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from services.surveys.survey import Survey
 from shared.public_pages.rate_limits import CHALLENGES, CODES, DOWNLOADS, FRESH_LINKS, SENDING, Limits
 from tests.stage import Stage
 
@@ -27,10 +28,15 @@ class Visit:
 
     async def __call__(self, stage: Stage, page: str, **more) -> httpx.Response:
         """Ask for it."""
-        path = self.path.format(page=page, code=await code_of(stage, page) if "{code}" in self.path else "")
+        path = self.path.format(
+            page=page,
+            code=await code_of(stage, page) if "{code}" in self.path else "",
+            opt_out=await opt_out_of(stage) if "{opt_out}" in self.path else "",
+        )
         return await stage.client.request(self.method, path, data=dict(self.form) or None, **more)
 
 
+ONE_CLICK = "one row, however often; mail providers' machines share few addresses"
 LINK = "opens with a link only; looking is free, for mail scanners and people alike"
 CHEAP = "served from memory, or by a look-up of a public hash"
 READERS = "as many at a time as live.py has room for; without a listener, as on stage, 503"
@@ -58,6 +64,10 @@ def _visits() -> Iterator[Visit]:
     yield Visit("portal", "POST", "/t/{token}/solved", "{page}/solved", SENDING)
     yield Visit("portal", "GET", "/t/{token}/events", "{page}/events", READERS)
     yield Visit("surveys", "GET", "/s/{token}/thanks", "{page}/thanks", LINK)
+    yield Visit("surveys", "POST", "/s/{token}/follow-up", "{page}/follow-up", SENDING, (("message", "hello"),))
+    yield Visit("surveys", "GET", "/u/{token}", "{opt_out}", LINK)
+    yield Visit("surveys", "HEAD", "/u/{token}", "{opt_out}", LINK)
+    yield Visit("surveys", "POST", "/u/{token}", "{opt_out}", ONE_CLICK, (("List-Unsubscribe", "One-Click"),))
     download = "/t/{token}/attachments/{attachment_id}"
     yield Visit("portal", "GET", download, "{page}/attachments/manual-1", DOWNLOADS)
     for method in ("GET", "PUT"):
@@ -86,6 +96,12 @@ def routes_of(stage: Stage) -> set[tuple[str, str]]:
         for handler in route.route_handlers:
             found |= {(str(method), pattern) for method in handler.http_methods if method != "OPTIONS"}
     return found
+
+
+async def opt_out_of(stage: Stage) -> str:
+    """The path at which the requester of a survey chooses not to be asked any more."""
+    survey = (await stage.rows(Survey))[0]
+    return stage.service.provided["links"].to_opt_out(survey.survey_id).removeprefix("https://surveys.example")
 
 
 async def code_of(stage: Stage, page: str) -> str:

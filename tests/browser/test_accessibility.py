@@ -10,6 +10,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page
 
 from services.reports.dashboard import COOKIE
+from services.surveys.survey import Survey
 from tests.attacks.conftest import invited
 from tests.attacks.server import serving
 from tests.builders import ADA, a_reply_sent, a_ticket, a_ticket_resolved, a_ticket_updated, an_account
@@ -94,7 +95,13 @@ async def everything_of_surveys(surveys: Stage, at: str) -> AsyncIterator[State]
     thanked = await surveys.client.post(answered_path, data={"score": "1", "comment": LONG, **solved})
     assert thanked.status_code == 303
     yield State("survey, thanks", at + thanked.headers["location"])
+    yield State("survey, thanks, no message written", at + thanked.headers["location"], send)
     yield State("survey, answered", at + answered_path)
+    answered_survey = await surveys.row(Survey, ticket_id="T-2")
+    link = surveys.service.provided["links"].to_opt_out(answered_survey.survey_id)
+    opt_out = link.removeprefix("https://surveys.example")
+    yield State("opting out", at + opt_out)
+    yield State("opted out", at + opt_out, send)
     withdrawn = await invited(surveys, ticket_id="T-3")
     await surveys.hears(a_ticket_updated(ticket=a_ticket(ticket_id="T-3", version=4, status="open")))
     yield State("survey, expired", at + withdrawn)

@@ -39,7 +39,7 @@ def test_everybody_named_is_a_service_or_the_help_desk() -> None:
 
 def test_links_are_read_by_the_notifier_alone_and_kept_for_a_week() -> None:
     """Whoever has a link is let in; it is nobody else's business."""
-    for name in ("reply.published", "survey.invited"):
+    for name in ("reply.published", "survey.invited", "survey.reminded"):
         assert TOPICS[name].readers == ("notifier",)
         assert TOPICS[name].retention_ms == 7 * 24 * 60 * 60 * 1000
 

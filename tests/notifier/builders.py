@@ -1,5 +1,6 @@
 """What the notifier is told and what it writes, beyond tests/builders.py."""
 
+from dataclasses import fields
 from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
@@ -8,9 +9,17 @@ from uuid import UUID
 from services.notifier.emails import Email, Facts
 from services.notifier.letters import compose
 from services.notifier.tables import Account
-from shared.contracts import LinkRenewed, ReplyPublished, SurveyInvited
+from shared.contracts import (
+    LinkRenewed,
+    ReasonGiven,
+    ReplyPublished,
+    Survey,
+    SurveyInvited,
+    SurveyReminded,
+    SurveySubmitted,
+)
 from shared.contracts.notification import Kind
-from tests.builders import NOON, a_ticket
+from tests.builders import ADA, NOON, a_ticket
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63"
@@ -18,6 +27,7 @@ PNG = bytes.fromhex(
 )
 TICKET_LINK = "https://portal.example/t/" + "k" * 43
 SURVEY_LINK = "https://surveys.example/s/" + "s" * 43
+OPT_OUT_LINK = "https://surveys.example/u/" + "o" * 43
 SENDER = "support@desk.example"
 
 
@@ -59,7 +69,41 @@ def a_survey_invited(**changes: Any) -> SurveyInvited:
             "ticket": a_ticket(version=3, status="resolved"),
             "survey_id": "s-1",
             "link": SURVEY_LINK,
+            "opt_out_link": OPT_OUT_LINK,
             "expires_at": NOON + timedelta(days=14),
+            **changes,
+        }
+    )
+
+
+def a_survey_reminded(**changes: Any) -> SurveyReminded:
+    """Rita has not answered and is asked once more."""
+    invited = a_survey_invited(**changes)
+    return SurveyReminded(**{field.name: getattr(invited, field.name) for field in fields(invited)})
+
+
+def a_survey_submitted(score: int = 2, **changes: Any) -> SurveySubmitted:
+    """Rita was not happy with Ada's help."""
+    survey = Survey(
+        survey_id="s-1",
+        ticket_id="T-1",
+        resolved_version=3,
+        subject="Tent pole broke",
+        requester_name="Rita Gómez",
+        priority="normal",
+        channel="email",
+        created_at=NOON,
+        expires_at=NOON + timedelta(days=14),
+        agent=ADA,
+    )
+    return SurveySubmitted(
+        **{
+            "account_id": "acme",
+            "survey": survey,
+            "score": score,
+            "comment": "Still broken.",
+            "submitted_at": NOON,
+            "reason": ReasonGiven(code="unsolved", text="My problem is not solved"),
             **changes,
         }
     )
@@ -88,6 +132,9 @@ def an_email(kind: Kind = "reply_published", *, to: str = "rita@customer.example
         "link": TICKET_LINK,
         "previous_status": "resolved",
         "expires_at": NOON + timedelta(days=14),
+        "score": 2,
+        "reason": "It took too long",
+        "opt_out_link": OPT_OUT_LINK if kind in {"survey_invited", "survey_reminded"} else None,
     }
     return Email(
         id=UUID("01950000-0000-7000-8000-000000000001"),

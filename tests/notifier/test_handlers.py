@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from services.notifier.emails import Email
 from services.notifier.handlers import MAX_TEXT_LENGTH
 from services.notifier.tables import Account
@@ -19,7 +21,16 @@ from tests.builders import (
     a_ticket_solved,
     an_account,
 )
-from tests.notifier.builders import SURVEY_LINK, TICKET_LINK, a_link_renewed, a_reply_published, a_survey_invited
+from tests.notifier.builders import (
+    OPT_OUT_LINK,
+    SURVEY_LINK,
+    TICKET_LINK,
+    a_link_renewed,
+    a_reply_published,
+    a_survey_invited,
+    a_survey_reminded,
+    a_survey_submitted,
+)
 from tests.stage import Stage, delivery_of
 
 
@@ -202,3 +213,53 @@ async def test_queueing_an_email_says_nothing(notifier: Stage) -> None:
     await notifier.hears(an_account(), a_reply_published(), a_survey_invited(), a_ticket_reopened())
 
     assert await notifier.said() == []
+
+
+async def test_a_reminder_is_another_email_with_the_same_links(notifier: Stage) -> None:
+    """The requester is asked once more; a repeat of the news adds nothing."""
+    await notifier.hears(an_account(), a_survey_invited(), a_survey_reminded(), a_survey_reminded())
+
+    invited, reminded = sorted(await notifier.rows(Email), key=lambda email: email.kind)
+    assert (invited.kind, reminded.kind) == ("survey_invited", "survey_reminded")
+    for email in (invited, reminded):
+        assert (email.recipient, email.facts.link, email.facts.opt_out_link) == (RITA.email, SURVEY_LINK, OPT_OUT_LINK)
+
+
+async def test_a_low_rating_is_told_to_its_agent_and_to_who_leads_the_account(notifier: Stage) -> None:
+    """With what the requester picked and wrote; one email to each, and one to somebody who is both."""
+    await notifier.hears(an_account(lead=BEN), a_survey_submitted(1))
+
+    assert await recipients(notifier) == [ADA.email, BEN.email]
+    facts = (await notifier.rows(Email))[0].facts
+    assert (facts.score, facts.text, facts.reason) == (1, "Still broken.", "My problem is not solved")
+    assert (facts.author, facts.link) == ("Rita Gómez", None)
+
+    await notifier.clear()
+    await notifier.hears(an_account(lead=ADA), a_survey_submitted())
+    assert await recipients(notifier) == [ADA.email]
+
+
+@pytest.mark.parametrize("score", [3, 4, 5])
+async def test_other_ratings_are_told_to_nobody(notifier: Stage, score: int) -> None:
+    """An alarm that always rings is none."""
+    await notifier.hears(an_account(lead=BEN), a_survey_submitted(score, reason=None))
+
+    assert await notifier.count(Email) == 0
+
+
+async def test_a_low_rating_of_long_ago_is_no_news(notifier: Stage) -> None:
+    """A new installation hears of years of them."""
+    await notifier.hears(an_account(lead=BEN))
+    notifier.later(days=7)
+    await notifier.hears(a_survey_submitted(1))
+
+    assert await notifier.count(Email) == 0
+
+
+async def test_a_low_rating_of_nobodys_ticket_is_told_to_the_lead_alone(notifier: Stage) -> None:
+    """And to nobody where there is none."""
+    nobodys = replace(a_survey_submitted().survey, agent=None)
+    await notifier.hears(an_account(), an_account(account_id="led", lead=BEN))
+    await notifier.hears(a_survey_submitted(survey=nobodys), a_survey_submitted(survey=nobodys, account_id="led"))
+
+    assert await recipients(notifier) == [BEN.email]

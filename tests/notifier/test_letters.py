@@ -4,15 +4,28 @@ import re
 from datetime import timedelta
 from email import message_from_bytes, policy
 from html.parser import HTMLParser
+from typing import get_args
 
 import pytest
 
 from services.notifier.emails import Email
 from services.notifier.letters import NotAnAddress, compose, one_line
+from shared.contracts import SurveyWording
+from shared.contracts.notification import Kind
 from tests.builders import NOON
-from tests.notifier.builders import PNG, SURVEY_LINK, TICKET_LINK, a_brand, a_letter, an_email, html_of, text_of
+from tests.notifier.builders import (
+    OPT_OUT_LINK,
+    PNG,
+    SURVEY_LINK,
+    TICKET_LINK,
+    a_brand,
+    a_letter,
+    an_email,
+    html_of,
+    text_of,
+)
 
-KINDS = ("reply_published", "link_renewed", "survey_invited", "reply_received", "ticket_reopened", "ticket_solved")
+KINDS = get_args(Kind)
 HOSTILE = (
     'x\r\nBcc: everyone@desk.example\r\n\r\n"><script>alert(1)</script> {{ 7*7 }} \u202edlrow\u2066 👩🏽‍🚀 "q" \x00\x07'
 )
@@ -63,13 +76,13 @@ def test_a_survey_has_five_stars_the_plain_link_and_its_end() -> None:
 
     page = Tags(html_of(letter))
     scored = [f"{SURVEY_LINK}?score={score}" for score in range(1, 6)]
-    assert [a["href"] for a in page.all("a")] == [*scored, SURVEY_LINK]
+    assert [a["href"] for a in page.all("a")] == [*scored, SURVEY_LINK, OPT_OUT_LINK]
     for said in (text_of(letter), page.text):
         assert "How did we do?" in said
         assert "You can answer until 16 March 2026, 13:00 (Europe/Berlin)." in said
         for word in ("Very bad", "Bad", "Okay", "Good", "Very good"):
             assert word in said
-    assert re.findall(r"^https.*$", text_of(letter), re.MULTILINE) == [*reversed(scored), SURVEY_LINK]
+    assert re.findall(r"^https.*$", text_of(letter), re.MULTILINE) == [*reversed(scored), SURVEY_LINK, OPT_OUT_LINK]
 
 
 def test_an_assignee_reads_what_the_requester_wrote() -> None:
@@ -320,3 +333,73 @@ def test_times_are_in_the_accounts_zone() -> None:
 def test_a_letter_written_again_is_the_same_letter() -> None:
     """A repeat after a crash has the same id, so that mailboxes know it."""
     assert a_letter(an_email())["Message-ID"] == a_letter(an_email())["Message-ID"]
+
+
+@pytest.mark.parametrize("kind", ["survey_invited", "survey_reminded"])
+def test_a_survey_can_be_left_by_one_click_of_the_mail_program(kind) -> None:
+    """RFC 8058: both headers, the link in one line whatever its length; and a visible line for everybody else."""
+    long = "https://surveys.example/" + "a" * 100 + "/u/" + "o" * 43
+    letter, raw = as_received(an_email(kind, opt_out_link=long))
+
+    assert f"\r\nList-Unsubscribe: <{long}>\r\n".encode() in raw
+    assert letter["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert f"\nNo more surveys\n{long}\n" in text_of(letter)
+    assert long in [a["href"] for a in Tags(html_of(letter)).all("a")]
+
+
+@pytest.mark.parametrize("kind", ["reply_published", "reply_received", "ticket_reopened", "survey_submitted"])
+def test_what_is_no_survey_cannot_be_left(kind) -> None:
+    """Answers to what somebody asked are no list."""
+    assert a_letter(an_email(kind))["List-Unsubscribe"] is None
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://x.example/\r\nBcc: evil@x.example",
+        "https://x.example/>, <mailto:evil@x.example",
+        "mailto:a@b.example",
+        "https://x.example/=?utf-8?q?=0D=0ABcc=3A_a=40b.example?=",
+        "",
+    ],
+)
+def test_a_way_out_that_is_no_link_is_left_out_and_the_letter_goes(link: str) -> None:
+    """Header injection: what came in an event is put into a header only when it is a link of one line."""
+    letter, raw = as_received(an_email("survey_invited", opt_out_link=link))
+
+    assert letter["List-Unsubscribe"] is None
+    assert b"\nBcc:" not in raw
+    assert "No more surveys" not in text_of(letter)
+
+
+def test_an_account_asks_in_its_own_words() -> None:
+    """In the reader's language, as plain text of one line; in ours where it has none."""
+    wording = {"de": SurveyWording(heading="Alles <b>gut</b>?", question="Wie war\n es?")}
+    german, english = (
+        a_letter(an_email("survey_invited", locale=tag), a_brand(survey_wording=wording)) for tag in ("de-AT", "en")
+    )
+
+    assert text_of(german).startswith("Alles <b>gut</b>?\n")
+    assert "\nWie war es?\n" in text_of(german)
+    assert "Alles &lt;b&gt;gut&lt;/b&gt;?" in html_of(german)
+    assert text_of(english).startswith("How did we do?\n")
+
+
+def test_a_reminder_says_that_it_is_the_only_one() -> None:
+    """Who is asked twice may wonder how often they will be."""
+    for said in (
+        text_of(a_letter(an_email("survey_reminded"))),
+        Tags(html_of(a_letter(an_email("survey_reminded")))).text,
+    ):
+        assert "You have not answered yet. This is our only reminder." in said
+
+
+def test_a_low_rating_says_who_how_low_and_why() -> None:
+    """Whoever can do something about it need not look anything up."""
+    letter = a_letter(an_email("survey_submitted", author="Rita Gómez", text="Still broken.", link=None))
+
+    for said in (text_of(letter), Tags(html_of(letter)).text):
+        for part in ("Low rating from Rita Gómez", "2 of 5: Bad", "It took too long", "Still broken.", "T-1"):
+            assert part in said
+    bare = text_of(a_letter(an_email("survey_submitted", author="Rita Gómez", text="", reason="", link=None)))
+    assert "\n\n\n" not in bare.partition("-- ")[0].rstrip()

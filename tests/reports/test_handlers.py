@@ -10,9 +10,10 @@ from sqlalchemy import event as happening
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from services.reports.tables import Account, Rating, SkippedSurvey, Table
+from services.reports.rollup import COUNTS
+from services.reports.tables import Account, CsatDaily, Rating, SkippedSurvey, Table
 from shared.chassis.migrations import drift
-from shared.contracts import SurveyExpired
+from shared.contracts import ReasonGiven, SurveyExpired
 from tests.builders import ADA, BEN, NOON, a_ticket, an_account
 from tests.reports.told import a_survey, created, expired, skipped, submitted
 from tests.stage import Stage, delivery_of
@@ -270,3 +271,26 @@ async def test_the_database_refuses_a_row_that_cannot_be_true(reports: Stage, ch
 async def test_migrations_and_tables_agree(reports: Stage) -> None:
     """A migrated database is the one the code expects."""
     assert await drift(reports.service.settings.database_url, Table.metadata) == []
+
+
+async def test_a_survey_that_was_skipped_when_it_was_due_counts_once_as_skipped(reports: Stage) -> None:
+    """It was made with its resolution, and nobody was asked: it leaves the response rate and is told by its reason."""
+    survey = a_survey("s-1")
+    ticket = a_ticket(ticket_id=survey.ticket_id, version=survey.resolved_version)
+    told_of = [created(survey), expired(survey, "skipped"), skipped("asked_recently", ticket=ticket)]
+    for events in (told_of, told_of[::-1]):
+        await reports.clear()
+        await reports.hears(an_account(), *events)
+
+        assert (await reports.row(Rating)).state == "skipped"
+        days = await reports.rows(CsatDaily)
+        sums = {name: sum(getattr(day, name) for day in days) for name in COUNTS}
+        assert {name: count for name, count in sums.items() if count} == {"skipped_asked_recently": 1}
+
+
+async def test_the_reason_of_a_low_score_is_kept_by_its_code(reports: Stage) -> None:
+    """What accounts call it may change."""
+    given = ReasonGiven(code="slow", text="It took too long")
+    await reports.hears(an_account(), submitted(a_survey("s-1"), 1, reason=given), submitted(a_survey("s-2"), 5))
+
+    assert {row.survey_id: row.reason for row in await reports.rows(Rating)} == {"s-1": "slow", "s-2": None}

@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -36,6 +36,7 @@ from shared.chassis.database import async_driver
 from shared.chassis.inbox import InboxMessage
 from shared.chassis.migrations import migrate
 from shared.contracts import Agent, Event, SurveyCreated, SurveyExpired, SurveySkipped, SurveySubmitted
+from shared.contracts.survey import SkipReason
 from tests.builders import ADA, BEN, NOON, a_ticket, an_account
 from tests.reports.told import a_survey, created, expired, skipped, submitted
 from tests.stage import Delivery, Stage, delivery_of
@@ -110,7 +111,8 @@ class Model:
         """Count everything, by day of an agent and by what it counts as."""
         counts: Counter[tuple[Bucket, str]] = Counter()
         for (account_id, _), survey in self.surveys.items():
-            counts[(account_id, survey.created_day, survey.agent_id), survey.state] += 1
+            if survey.state != "skipped":  # that its resolution led to no survey counts instead
+                counts[(account_id, survey.created_day, survey.agent_id), survey.state] += 1
             if survey.answer:
                 _, score, day = survey.answer
                 counts[(account_id, day, survey.agent_id), f"score_{score}"] += 1
@@ -131,10 +133,10 @@ def some_events(draw: st.DrawFn) -> Event:
     if kind == "submitted":
         return submitted(survey, 1 + (number + hours) % 5, account_id=account_id, submitted_at=moment)
     if kind == "expired":
-        reason = ("unanswered", "reopened", "undeliverable")[hours % 3]
+        reason = ("unanswered", "reopened", "undeliverable", "skipped")[hours % 4]
         return expired(survey, reason, account_id=account_id, expired_at=moment)
     ticket = a_ticket(ticket_id=f"K-{number}", version=3, assignee=AGENTS[number % 3])
-    reason = ("disabled", "no_address", "too_old")[number % 3]
+    reason = get_args(SkipReason)[number % 7]
     return skipped(reason, account_id=account_id, ticket=ticket, skipped_at=EVENING + timedelta(hours=number))
 
 

@@ -2,17 +2,20 @@
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.surveys.policy import GRACE
 from services.surveys.survey import Survey
-from services.surveys.tables import SkippedSurvey, Ticket
-from shared.contracts import Event, NotificationFailed, SurveyInvited
+from services.surveys.tables import AnsweredTicket, SkippedSurvey, Ticket
+from shared.contracts import AccountUpdated, Event, NotificationFailed, SurveyInvited, SurveyPolicy
 from tests.builders import (
     a_notification_failed,
+    a_reply_sent,
     a_ticket,
     a_ticket_reopened,
     a_ticket_resolved,
@@ -20,6 +23,7 @@ from tests.builders import (
     an_account,
 )
 from tests.stage import Delivery, Stage, delivery_of
+from tests.surveys.test_asking import asks
 
 HISTORY: tuple[Event, ...] = (
     an_account(),
@@ -33,6 +37,17 @@ HISTORY: tuple[Event, ...] = (
     a_ticket_updated(ticket=a_ticket(version=5, status="resolved")),
     a_ticket_updated(ticket=a_ticket(version=6, status="closed")),
     a_ticket_resolved(ticket=a_ticket(version=3, status="resolved", ticket_id="T-2")),
+    a_reply_sent(ticket=a_ticket(version=2)),
+    a_reply_sent(ticket=a_ticket(version=2), reply_id="note", visibility="internal"),
+)
+
+WAITING = SurveyPolicy(only_after_reply=True, days_between=30, reminder_after_days=3)
+"""What it asks for is decided when it is due, by everything that was heard until then."""
+
+DECIDED_LATER: tuple[Event, ...] = (
+    *(replace(event, survey_policy=WAITING) if isinstance(event, AccountUpdated) else event for event in HISTORY),
+    a_reply_sent(ticket=a_ticket(version=2, ticket_id="T-2"), reply_id="a-2"),
+    a_ticket_resolved(ticket=a_ticket(version=3, status="resolved", ticket_id="T-3")),
 )
 
 FAILED = (("T-1", 3), ("T-2", 3))
@@ -47,7 +62,11 @@ async def state(surveys: Stage) -> dict[str, Any]:
             for survey in await surveys.rows(Survey)
         ),
         "tickets": sorted((ticket.ticket_id, ticket.reopened_through) for ticket in await surveys.rows(Ticket)),
-        "skipped": len(await surveys.rows(SkippedSurvey)),
+        "skipped": sorted(
+            (row.ticket_id, row.resolved_version, row.reason) for row in await surveys.rows(SkippedSurvey)
+        ),
+        "answered": sorted(row.ticket_id for row in await surveys.rows(AnsweredTicket)),
+        "reminded at": sorted(survey.due_at for survey in await surveys.rows(Survey) if survey.due_at),
         "dead letters": await surveys.dead_letters(),
     }
 
@@ -98,3 +117,35 @@ async def test_any_order_duplication_and_delay_ends_in_the_same_state(surveys: S
         ("T-1", 5, "pending", None),
         ("T-2", 3, "expired", "undeliverable"),
     ]
+
+
+async def after_all_is_decided(surveys: Stage, history: list[Delivery]) -> dict[str, Any]:
+    """Hear the history, let time pass until what waits is due, and tell what was decided."""
+    await surveys.clear()
+    await surveys.hears(*history)
+    surveys.clock.now += GRACE
+    await asks(surveys)
+    return await state(surveys)
+
+
+@pytest.mark.timeout(300)
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(data=st.data())
+async def test_what_is_decided_later_is_decided_the_same_in_any_order(surveys: Stage, data: st.DataObject) -> None:
+    """A reply heard after the resolution it came before, one requester's tickets heard in turn or not."""
+    history = [delivery_of(event) for event in DECIDED_LATER]
+    in_order = await after_all_is_decided(surveys, history)
+
+    repeats = data.draw(st.lists(st.sampled_from(history), max_size=8), label="repeats")
+    shuffled = data.draw(st.permutations([*history, *repeats]), label="order")
+
+    assert await after_all_is_decided(surveys, shuffled) == in_order
+    assert in_order["surveys"] == [
+        ("T-1", 3, "expired", "reopened"),
+        ("T-1", 5, "pending", None),
+        ("T-2", 3, "expired", "skipped"),
+        ("T-3", 3, "expired", "skipped"),
+    ]
+    assert in_order["skipped"] == [("T-2", 3, "asked_recently"), ("T-3", 3, "no_reply")]

@@ -53,7 +53,7 @@ async def test_arrows_go_where_they_point(
     path = await invited(surveys, requester=replace(RITA, locale=tag))
     page = await browser.new_page()
     await page.set_content((await surveys.client.get(f"{path}?score=2")).text)
-    stars = page.get_by_role("radio")
+    stars = page.locator(".stars").get_by_role("radio")
 
     places = [box["x"] for star in await stars.all() if (box := await star.bounding_box())]
     await stars.nth(1).focus()

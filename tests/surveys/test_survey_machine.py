@@ -21,7 +21,9 @@ from hypothesis.stateful import (
     rule,
 )
 
+from services.surveys.asking import Asking
 from services.surveys.deadlines import expire_some
+from services.surveys.policy import GRACE
 from services.surveys.survey import Survey
 from services.surveys.tables import SkippedSurvey
 from shared import contracts
@@ -29,6 +31,7 @@ from shared.public_pages.captcha import LIFETIME
 from tests.builders import (
     RITA,
     a_notification_failed,
+    a_reply_sent,
     a_ticket,
     a_ticket_reopened,
     a_ticket_resolved,
@@ -45,7 +48,16 @@ NOWHERE = contracts.Requester(requester_id="rita", name="Rita")
 
 ACTS = ("resolves", "resolves", "resolves without an address", "reopens", "reopens", "open", "pending", "closed")
 EMAILS = ("survey_invited", "reply_published")
-RARER = ("nobody is asked", "three days to answer", "a fortnight to answer", *EMAILS)
+POLICIES = {
+    "nobody is asked": contracts.SurveyPolicy(enabled=False),
+    "three days to answer": contracts.SurveyPolicy(expires_after_days=3),
+    "a fortnight to answer": contracts.SurveyPolicy(),
+    "asked hours later": contracts.SurveyPolicy(delay_hours=5),
+    "asked once in ten days": contracts.SurveyPolicy(days_between=10),
+    "asked when answered": contracts.SurveyPolicy(only_after_reply=True, delay_hours=1),
+    "reminded": contracts.SurveyPolicy(reminder_after_days=1),
+}
+RARER = (*POLICIES, "an agent replies", *EMAILS)
 ACTIVE = ("open", "pending")
 PAUSES = (timedelta(minutes=5), timedelta(hours=3), timedelta(days=2), timedelta(days=15))
 tickets = st.sampled_from(["T-1", "T-1", "T-2"])
@@ -57,9 +69,11 @@ Resolution = tuple[str, int]
 
 @dataclass
 class Asked:
-    """A survey as it must be."""
+    """A survey as it must be. All of them are Rita's."""
 
     expires_at: datetime
+    due_at: datetime | None = None
+    invited_at: datetime | None = None
     state: str = "pending"
     answer: tuple[int, str] | None = None
     expired_reason: str | None = None
@@ -96,6 +110,7 @@ class Expected:
     surveys: dict[Resolution, Asked] = field(default_factory=dict)
     skipped: dict[Resolution, str] = field(default_factory=dict)
     said: Counter[tuple[str, Resolution]] = field(default_factory=Counter)
+    answered: set[str] = field(default_factory=set)
     named: dict[str, Resolution] = field(default_factory=dict)
     """What each survey is about, by its id."""
 
@@ -120,6 +135,8 @@ class Expected:
                 about = self.named.get(event.subject_id)
                 if event.kind == "survey_invited" and about and self.surveys[about].state == "pending":
                     self.expire(about, "undeliverable")
+            case contracts.ReplySent():
+                self.answered.add(event.ticket.ticket_id)
             case contracts.TicketUpdated():
                 if event.ticket.status in ACTIVE:
                     self._undo(event.ticket.ticket_id, event.ticket.version - 1)
@@ -129,20 +146,68 @@ class Expected:
         about = (resolved.ticket.ticket_id, resolved.ticket.version)
         if about in self.surveys or about in self.skipped:
             return
-        days = timedelta(days=self.account.survey_policy.expires_after_days)
-        if not self.account.survey_policy.enabled:
+        policy = self.account.survey_policy
+        days, delay = timedelta(days=policy.expires_after_days), timedelta(hours=policy.delay_hours)
+        if not policy.enabled:
             self._skip(about, "disabled")
-        elif now - resolved.resolved_at >= days:
+        elif now - resolved.resolved_at >= delay + days:
             self._skip(about, "too_old")
         elif not resolved.ticket.requester.email:
             self._skip(about, "no_address")
         else:
-            self.surveys[about] = Asked(now + days)
+            waits = policy.days_between or policy.only_after_reply
+            due_at = max(resolved.resolved_at + delay, now + GRACE if waits else now)
+            self.surveys[about] = Asked(due_at + days, due_at)
             self.said["survey.created", about] += 1
             if self.undone_through[about[0]] >= about[1]:
                 self.expire(about, "reopened")
+            elif due_at <= now:
+                self._invite(about, now)
+
+    def _invite(self, about: Resolution, now: datetime) -> None:
+        assert self.account
+        survey, policy = self.surveys[about], self.account.survey_policy
+        self.said["survey.invited", about] += 1
+        survey.invited_at, survey.due_at = now, None
+        if policy.reminder_after_days and now + timedelta(days=policy.reminder_after_days) < survey.expires_at:
+            survey.due_at = now + timedelta(days=policy.reminder_after_days)
+
+    def decide(self, now: datetime) -> None:
+        """What is due is asked, asked once more, or skipped; the longest due first."""
+        due = [(one.due_at, about) for about, one in self.surveys.items() if one.due_at and one.due_at <= now]
+        for _, about in sorted(due):
+            assert self.account
+            survey, policy = self.surveys[about], self.account.survey_policy
+            if survey.invited_at:
+                if policy.enabled and policy.reminder_after_days and now < survey.expires_at:
+                    self.said["survey.reminded", about] += 1
+                survey.due_at = None
+            elif reason := self._objection(about, now):
+                self._skip(about, reason)
+                self.expire(about, "skipped")
             else:
-                self.said["survey.invited", about] += 1
+                self._invite(about, now)
+
+    def _objection(self, about: Resolution, now: datetime) -> str | None:
+        assert self.account
+        policy = self.account.survey_policy
+        asked = [one.invited_at for one in self.surveys.values() if one.expired_reason != "undeliverable"]
+        lately = now - timedelta(days=policy.days_between)
+        if now >= self.surveys[about].expires_at:
+            return "too_old"
+        if not policy.enabled:
+            return "disabled"
+        if policy.only_after_reply and about[0] not in self.answered:
+            return "no_reply"
+        return "asked_recently" if any(at and at > lately for at in asked) else None
+
+    def overdue(self, now: datetime) -> list[Resolution]:
+        """Who was asked, or never will be, and has not answered in time."""
+        return [
+            about
+            for about, one in self.surveys.items()
+            if one.state == "pending" and now >= one.expires_at and (one.invited_at or not one.due_at)
+        ]
 
     def _skip(self, about: Resolution, reason: str) -> None:
         self.skipped[about] = reason
@@ -157,12 +222,14 @@ class Expected:
     def expire(self, about: Resolution, reason: str) -> None:
         """A survey ends without an answer."""
         self.surveys[about].state = "expired"
+        self.surveys[about].due_at = None
         self.surveys[about].expired_reason = reason
         self.said["survey.expired", about] += 1
 
     def submit(self, about: Resolution, answer: tuple[int, str]) -> None:
         """A survey is answered."""
         self.surveys[about].state = "submitted"
+        self.surveys[about].due_at = None
         self.surveys[about].expired_reason = None
         self.surveys[about].answer = answer
         self.said["survey.submitted", about] += 1
@@ -230,8 +297,10 @@ class SurveyPlay(Play):
                 a_notification_failed(ticket_id=ticket_id, subject_id=survey_id, kind=what, failed_at=self.now),
                 at_once=at_once,
             )
-        days = 3 if what == "three days to answer" else 14
-        policy = contracts.SurveyPolicy(enabled=what != "nobody is asked", expires_after_days=days)
+        if what == "an agent replies":
+            reply = a_reply_sent(ticket=a_ticket(ticket_id="T-1"), reply_id=f"a-{next(self.versions)}")
+            return self.tells(reply, at_once=at_once)
+        policy = POLICIES.get(what, contracts.SurveyPolicy())
         return self.tells(an_account(version=next(self.versions) + 1, survey_policy=policy), at_once=at_once)
 
     @rule(tellings=st.lists(told, min_size=1, max_size=3), how=st.sampled_from(REPEATS))
@@ -243,12 +312,17 @@ class SurveyPlay(Play):
     def time_passes(self, passing: timedelta, deadlines_are_looked_at: bool) -> None:
         self.stage.clock.now += passing
         if deadlines_are_looked_at:
-            self.run(self._expire())
-            for about, survey in self.expected.surveys.items():
-                if survey.state == "pending" and self.now >= survey.expires_at:
-                    self.expected.expire(about, "unanswered")
+            self.run(self._look_at_deadlines())
+            self.expected.decide(self.now)
+            for about in self.expected.overdue(self.now):
+                self.expected.expire(about, "unanswered")
 
-    async def _expire(self) -> None:
+    async def _look_at_deadlines(self) -> None:
+        asking = Asking(self.stage.service.provided["links"])
+        found = True
+        while found:
+            async with self.stage.service.sessions.begin() as session:
+                found = await asking.ask_next(session, self.now)
         async with self.stage.service.sessions.begin() as session:
             await expire_some(session, self.now)
 
@@ -324,6 +398,8 @@ class SurveyPlay(Play):
         assert {
             (row.ticket_id, row.resolved_version): Asked(
                 row.expires_at,
+                row.due_at,
+                row.invited_at,
                 row.state,
                 (row.score, row.comment) if row.score else None,
                 row.expired_reason,

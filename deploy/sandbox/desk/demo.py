@@ -24,7 +24,10 @@ from shared.contracts import (
     Survey,
     SurveyCreated,
     SurveyExpired,
+    SurveyPolicy,
+    SurveyReason,
     SurveySubmitted,
+    SurveyWording,
 )
 
 DAYS = 90
@@ -69,6 +72,17 @@ COMPLAINTS = (
     "The answer did not fit my question at all. I had written in detail which of the two orders was meant, sent a photo"
     " of the label, and was then asked for both again by somebody else the next day.",
 )
+# Kirana asks in words of its own; Fjord in ours, and once more after three days.
+_REASONS = (
+    SurveyReason(code="stale", text={"en": "The coffee was not fresh", "ar": "لم تكن القهوة طازجة"}),
+    SurveyReason(code="late", text={"en": "The parcel came late", "ar": "وصل الطرد متأخرًا"}),
+    SurveyReason(code="answer", text={"en": "The answer did not help", "ar": "لم يساعدني الرد"}),
+)
+_WORDING = {
+    "en": SurveyWording(heading="How was our service?", thanks="We read every word, over a cup of coffee."),
+    "ar": SurveyWording(heading="كيف كانت خدمتنا؟", thanks="نقرأ كل كلمة مع فنجان قهوة."),
+}
+
 SUBJECTS = ("Delivery is late", "Wrong size", "Refund", "Cannot sign in", "Invoice", "Broken on arrival", "Warranty")
 PEOPLE = ("Rita Gómez", "Jonas Weber", "Aiko Tanaka", "Layla Haddad", "Tom Brown", "Mei Chen", "Olu Adeyemi")
 
@@ -94,6 +108,8 @@ def _accounts() -> tuple[AccountUpdated, ...]:
             colour="#0b6e4f",
             logo=Logo(media_type="image/png", data=_mountain("#0b6e4f")),
             time_zone="Europe/Oslo",
+            survey_policy=SurveyPolicy(reminder_after_days=3),
+            lead=AGENTS["fjord"][0],
         ),
         AccountUpdated(
             account_id="kirana",
@@ -102,6 +118,8 @@ def _accounts() -> tuple[AccountUpdated, ...]:
             colour="#b4431f",
             logo=Logo(media_type="image/png", data=_bean("#b4431f")),
             time_zone="Asia/Jakarta",
+            survey_policy=SurveyPolicy(reasons=_REASONS, wording=_WORDING),
+            lead=AGENTS["kirana"][0],
         ),
     )
 

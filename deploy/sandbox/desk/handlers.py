@@ -18,8 +18,10 @@ LETTERS = {
     "reply_published": "The reply was not delivered to the requester",
     "link_renewed": "The fresh link was not delivered to the requester",
     "survey_invited": "The survey was not delivered to the requester",
+    "survey_reminded": "The survey's reminder was not delivered to the requester",
     "reply_received": "The requester's reply was not delivered to its agent",
     "ticket_reopened": "The reopening was not delivered to an agent",
+    "survey_submitted": "The low rating was not delivered to an agent",
     "ticket_solved": "That the ticket is solved was not delivered to its agent",
 }
 REASONS = {

@@ -81,6 +81,8 @@ _NATURAL_KEYS: dict[str, Callable[[dict[str, Any]], Hashable]] = {
     "ticket.reopened": lambda facts: facts["reply_id"],
     "survey.created": lambda facts: facts["survey"]["survey_id"],
     "survey.invited": lambda facts: facts["survey_id"],
+    "survey.reminded": lambda facts: facts["survey_id"],
+    "survey.follow_up_requested": lambda facts: facts["follow_up_id"],
     "survey.submitted": lambda facts: facts["survey"]["survey_id"],
     # One that was undeliverable may be withdrawn later, when its ticket is reopened.
     "survey.expired": lambda facts: (facts["survey"]["survey_id"], facts["reason"]),
@@ -131,6 +133,11 @@ def _emails_due(facts: Callable[[str], list[dict[str, Any]]]) -> Iterable[tuple[
         yield "reply_published", event["reply_id"], event["ticket"]["requester"]["email"]
     for event in facts("survey.invited"):
         yield "survey_invited", event["survey_id"], event["ticket"]["requester"]["email"]
+    for event in facts("survey.reminded"):
+        yield "survey_reminded", event["survey_id"], event["ticket"]["requester"]["email"]
+    for event in facts("survey.submitted"):
+        if event["score"] <= 2 and event["survey"]["agent"]:
+            yield "survey_submitted", event["survey"]["survey_id"], event["survey"]["agent"]["email"]
     for event in facts("reply.received"):
         if event["ticket"]["assignee"] and not event["reopened"]:
             yield "reply_received", event["reply_id"], event["ticket"]["assignee"]["email"]
