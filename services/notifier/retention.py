@@ -7,12 +7,12 @@ from services.notifier.settings import Settings
 from services.notifier.tables import Suppression
 from shared.chassis.dead_letters import DeadLetter
 from shared.chassis.retention import Period, dead_letters, deleting
-from shared.contracts import ReplyPublished, SurveyInvited
+from shared.contracts import LinkRenewed, ReplyPublished, SurveyInvited
 
 LINK_DAYS = 7
 """As long as Kafka keeps these topics; see deploy/topics.yaml."""
 
-_WITH_LINKS = (ReplyPublished.topic, SurveyInvited.topic)
+_WITH_LINKS = (ReplyPublished.topic, LinkRenewed.topic, SurveyInvited.topic)
 
 
 def periods(settings: Settings) -> Sequence[Period]:

@@ -7,6 +7,7 @@ then asks for itself anew. A reader holds no connection to the database.
 
 import asyncio
 import json
+import random
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -31,7 +32,9 @@ HEARTBEAT_SECONDS = 15.0
 LONGEST_SECONDS = 900.0
 """Then a reader must come again, and its link is looked at again."""
 
-RETRY_MS = 3000
+RETRY_MS = (2000, 8000)
+"""When a browser comes back whose stream ended: at random in between, since a lost connection ends all of them."""
+
 MOST_OF_A_TICKET = 10
 MOST = 1000
 """Readers of this replica. Who comes when there are so many looks for news by itself, every minute."""
@@ -53,12 +56,12 @@ class Live:
 
     def __init__(self) -> None:
         self._readers: defaultdict[tuple[str, str], set[_Reader]] = defaultdict(set)
-        self._listening = False
+        self.listening = False
 
     def has_room(self, ticket: Ticket) -> bool:
         """Whether one more reader of a ticket would be told, and there are not too many."""
         total = sum(len(readers) for readers in self._readers.values())
-        return self._listening and total < MOST and len(self._readers.get(_key(ticket), ())) < MOST_OF_A_TICKET
+        return self.listening and total < MOST and len(self._readers.get(_key(ticket), ())) < MOST_OF_A_TICKET
 
     async def news(self, ticket: Ticket, since: int, sessions: Sessions) -> AsyncIterator[ServerSentEventMessage]:
         """Tell a reader of every revision after `since`, until they leave, the time is up or the service stops."""
@@ -68,7 +71,7 @@ class Live:
         readers.add(reader)
         READERS.inc()
         try:
-            yield ServerSentEventMessage(data=None, retry=RETRY_MS)
+            yield ServerSentEventMessage(data=None, retry=random.randint(*RETRY_MS))  # noqa: S311 - jitter
             async with sessions() as session:  # what happened before we listened for this reader
                 reader.revision = max(reader.revision, await session.scalar(queries.revision_of(ticket)) or 0)
             while not reader.dismissed and loop.time() < ends_at:
@@ -95,13 +98,13 @@ class Live:
             raw.add_termination_listener(lambda _: ended.set())
             try:
                 await raw.add_listener(CHANNEL, self._wake)
-                self._listening = True
+                self.listening = True
                 while not ended.is_set():
                     await raw.execute("SELECT 1", timeout=HEARTBEAT_SECONDS)
                     with suppress(TimeoutError):
                         await asyncio.wait_for(ended.wait(), HEARTBEAT_SECONDS)
             finally:
-                self._listening = False
+                self.listening = False
                 self.dismiss()
                 await connection.invalidate()  # it listens; nobody else is to have it
 

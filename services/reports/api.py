@@ -3,6 +3,7 @@
 No address holds an account: a key opens its own account and there is no way to name another.
 """
 
+from collections.abc import AsyncIterator
 from datetime import date
 from typing import Annotated
 
@@ -30,11 +31,12 @@ from services.reports.answers import (
     Summary,
     Trend,
 )
-from services.reports.api_keys import account_behind
+from services.reports.api_keys import account_let_in
 from services.reports.days import Granularity, WrongDays, days_between
 from services.reports.problems import wrong_parameter
 from services.reports.queries import Asked
 from services.reports.tables import Account, Rating
+from shared.chassis.tenancy import session_of
 from shared.contracts.event import MAX_ID_LENGTH
 
 VERSION = "1.0.0"
@@ -46,27 +48,34 @@ def _problem(description: str) -> ResponseSpec:
     )
 
 
-PROBLEMS = {400: _problem("A parameter is wrong"), 401: _problem("No key, or one that opens nothing")}
+PROBLEMS = {
+    400: _problem("A parameter is wrong"),
+    401: _problem("No key, or one that opens nothing"),
+    429: _problem("Too many requests with this key, or too many keys that open nothing; see Retry-After"),
+}
 
 
 async def account_of_key(request: Request, state: State) -> Account:
-    """Let in who brings a key. Raises NotAuthorizedException (401), which says how to (RFC 6750, section 3)."""
+    """Let in who brings a key. Raises TooMany (429) and NotAuthorizedException (401, which says how: RFC 6750, 3)."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise NotAuthorizedException(
             "Send an API key: Authorization: Bearer cl_…",
             headers={"WWW-Authenticate": 'Bearer realm="closeloop reports"'},
         )
-    # In a session of its own. Litestar does not close what one dependency opened when a later one raises: with the
-    # route's session, each refused request would keep a connection until the garbage collector comes.
-    async with state.sessions() as session:
-        account = await account_behind(key.strip(), session)
+    account = await account_let_in(key.strip(), request, state)
     if account is None:
         raise NotAuthorizedException(
             "This API key opens nothing. It may be mistyped or revoked.",
             headers={"WWW-Authenticate": 'Bearer realm="closeloop reports", error="invalid_token"'},
         )
     return account
+
+
+async def session_of_account(account: NamedDependency[Account], state: State) -> AsyncIterator[AsyncSession]:
+    """Give a route its session, which sees the account's rows and no others."""
+    async with session_of(account.account_id, state.sessions) as session:
+        yield session
 
 
 def asked_for(
@@ -183,6 +192,7 @@ api = Router(
     route_handlers=[show_summary, show_distribution, show_agents, show_trend, list_responses],
     dependencies={
         "account": Provide(account_of_key),
+        "session": Provide(session_of_account),
         "asked": Provide(asked_for, sync_to_thread=False),
     },
     include_in_schema=True,

@@ -9,11 +9,17 @@ import re
 import secrets
 from datetime import datetime
 
+from litestar import Request
+from litestar.datastructures import State
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports.tables import Account, ApiKey
 from shared.public_pages.access_links import digest
+from shared.public_pages.rate_limits import REPORTS, WRONG_KEYS
+
+_NAMING = len("cl_") + 12
+"""Characters of a key that name it and are no secret."""
 
 _SHAPE = re.compile(r"cl_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 
@@ -23,6 +29,20 @@ def new_key(account_id: str, name: str, now: datetime) -> tuple[ApiKey, str]:
     key_id = secrets.token_hex(6)
     key = f"cl_{key_id}_{secrets.token_urlsafe(32)}"
     return ApiKey(key_id=key_id, account_id=account_id, name=name, digest=digest(key), created_at=now), key
+
+
+async def account_let_in(key: str, request: Request, state: State) -> Account | None:
+    """Find the account a key opens, and count the request: by key, or by address where it opens nothing.
+
+    Raises TooMany. In a session of its own, which sees every account: the key is to tell which. And Litestar does not
+    close what one dependency opened when a later one raises: with the route's session, each refused request would keep
+    a connection until the garbage collector comes.
+    """
+    async with state.service.sessions() as session:
+        account = await account_behind(key, session)
+    # Guesses at one key are counted as guesses, whoever makes them; its owner, who knows it, is not kept out by them.
+    await state.limiter.take(REPORTS if account else WRONG_KEYS, request, link=key[:_NAMING])
+    return account
 
 
 async def account_behind(key: str, session: AsyncSession) -> Account | None:

@@ -10,24 +10,29 @@ from services.reports.handlers import events
 from services.reports.problems import explain
 from services.reports.retention import periods
 from services.reports.settings import Settings
-from services.reports.tables import Account
+from services.reports.tables import Account, RateLimitBucket
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
 from shared.chassis.retention import Retention
 from shared.public_pages.branding import brand_routes
 from shared.public_pages.pages import public_app
+from shared.public_pages.rate_limits import RateLimiter
 
 FOLDER = Path(__file__).parent
 
 
 def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
     """Make what hears and keeps to its periods."""
+    limiter = RateLimiter(settings.secret_key.get_secret_value(), RateLimitBucket, settings.trusted_proxies)
     return Service(
         name="reports",
         settings=settings,
         events=events,
+        provided={"limiter": limiter},
+        forgets=[limiter.forget_full],
         chores=[Retention(periods(settings)).keep_to_periods],
         clock=clock,
+        guarded=True,
     )
 
 

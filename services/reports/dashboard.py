@@ -8,19 +8,20 @@ from litestar.datastructures import Cookie, State
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.response import Redirect, Template
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports import figures, queries
-from services.reports.api_keys import account_behind
+from services.reports.api_keys import account_let_in
 from services.reports.chart import draw, granularity_for
 from services.reports.days import Days, WrongDays, days_between
 from services.reports.formats import FORMATS
 from services.reports.queries import Asked
 from services.reports.satisfaction import response_rate
 from services.reports.tables import Account
+from shared.chassis.tenancy import session_of
 from shared.contracts.event import MAX_ID_LENGTH
 from shared.public_pages.branding import NEUTRAL
 from shared.public_pages.forms import fields_of
+from shared.public_pages.rate_limits import TooMany
 
 COOKIE = "closeloop_reports"
 """Holds the key itself: what it shows is what the key shows, and revoking the key ends both."""
@@ -33,8 +34,7 @@ PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days", "month": "This month
 
 async def account_signed_in(request: Request, state: State) -> Account:
     """Find whose reports this browser may see. Raises NotAuthorizedException when it has to sign in."""
-    async with state.sessions() as session:  # its own, see account_of_key
-        account = await account_behind(request.cookies.get(COOKIE, ""), session)
+    account = await account_let_in(key, request, state) if (key := request.cookies.get(COOKIE)) else None
     if account is None:
         raise NotAuthorizedException
     return account
@@ -67,7 +67,7 @@ async def show_csat(request: Request, state: State, account: NamedDependency[Acc
     asked = Asked(account.account_id, days, agent_id)
 
     granularity = granularity_for(days)
-    async with state.sessions() as session:
+    async with session_of(account.account_id, state.sessions) as session:
         totals = await figures.totals(asked, session)
         context = {
             **FORMATS,
@@ -100,14 +100,17 @@ def ask_for_key() -> Template:
 
 
 @post("/session")
-async def sign_in(request: Request, state: State, session: NamedDependency[AsyncSession]) -> Response:
+async def sign_in(request: Request, state: State) -> Response:
     """Remember the key in the browser when it opens something, else say so kindly."""
     # Another host or port of this site may: a help desk opens its reports with a form of its own.
     _refuse_forms_from(request, "cross-site")
     key = (await fields_of(request)).get("key", "").strip()
-    if await account_behind(key, session) is None:
-        mistake = "This key opens no reports. It may be mistyped or cut off, or it was revoked."
-        return Template("sign_in.html", context={"brand": NEUTRAL, "mistake": mistake}, status_code=403)
+    try:
+        account = await account_let_in(key, request, state)
+    except TooMany as refused:
+        return _not_signed_in("That was a lot of tries in a short time. Please wait a minute, then try again.", refused)
+    if account is None:
+        return _not_signed_in("This key opens no reports. It may be mistyped or cut off, or it was revoked.")
     return Redirect("/csat", status_code=303, cookies=[_cookie(state, key, SIGNED_IN_SECONDS)])
 
 
@@ -136,6 +139,15 @@ def chosen_days(query: Mapping[str, str], today: date) -> tuple[str, Days]:
     if period not in PERIODS:
         period = "30"
     return period, days_between(today - timedelta(days=int(period) - 1), None, today=today)
+
+
+def _not_signed_in(mistake: str, refused: TooMany | None = None) -> Template:
+    return Template(
+        "sign_in.html",
+        context={"brand": NEUTRAL, "mistake": mistake},
+        status_code=429 if refused else 403,
+        headers=refused.headers if refused else None,
+    )
 
 
 def _cookie(state: State, key: str, seconds: int) -> Cookie:

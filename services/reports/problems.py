@@ -17,6 +17,7 @@ INVALID_PARAMETERS = "urn:closeloop:problem:invalid-parameters"
 PAGES = {
     403: ("That did not come from this page", "Please go back and try again from here."),
     404: ("There is nothing here", "The address may be mistyped. The reports are one step away."),
+    429: ("That was a lot in a short time", "Nothing is lost. Please wait a minute, then try again."),
     503: (
         "The reports will be right back",
         "The database does not answer. Please try again in a minute.",

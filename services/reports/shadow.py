@@ -33,6 +33,7 @@ from services.reports.tables import Account, Table
 from services.reports.verification import TABLES
 from shared.chassis.database import ChassisTable, sessions_of
 from shared.chassis.dead_letters import DeadLetter
+from shared.chassis.tenancy import EVERY_ACCOUNT, guard
 
 SCHEMA = "shadow"
 PLACE = ("topic", "partition", "offset", "timestamp")
@@ -83,6 +84,7 @@ class Shadow:
             "search_path": f"{SCHEMA}, {search_path}",
             # What a crash of the server takes back, it takes back together with the progress that was made.
             "synchronous_commit": "off",
+            EVERY_ACCOUNT: "on",
         }
         # Without the service's limit of time: some of these statements look at every rating.
         self.engine = create_async_engine(database_url, connect_args={"server_settings": settings})
@@ -216,6 +218,9 @@ def _make_tables(connection: Connection) -> None:
     Table.metadata.create_all(connection, tables, checkfirst=False)
     ChassisTable.metadata.create_all(connection, checkfirst=False)
     _own.create_all(connection, checkfirst=False)
+    for guarded in tables:
+        for statement in guard(guarded.name):
+            connection.execute(text(statement))
 
 
 async def _count(connection: AsyncConnection, rows: str) -> int:

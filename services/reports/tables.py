@@ -10,6 +10,7 @@ from shared.chassis.database import NAMES, Timestamp
 from shared.contracts.survey import MAX_COMMENT_LENGTH
 from shared.public_pages.branding import BrandedAccount
 from shared.public_pages.erasure import ErasureColumns
+from shared.public_pages.rate_limits import BucketColumns
 
 
 class Table(DeclarativeBase):
@@ -182,3 +183,9 @@ class Erasure(ErasureColumns, Table):
     """A requester who asked to be forgotten."""
 
     __tablename__ = "erasures"
+
+
+class RateLimitBucket(BucketColumns, Table):
+    """How much somebody asked for lately."""
+
+    __tablename__ = "rate_limit_buckets"

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from services.reports.rollup import COUNTS, KEY, become_the_only_writer
 from services.reports.satisfaction import Reason
+from shared.chassis.tenancy import SEE_EVERY_ACCOUNT
 
 TABLES = ("ratings", "skipped_surveys", "csat_daily")
 """The read model: what is counted, and the count. Accounts and keys are no part of it."""
@@ -81,6 +82,7 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         async with connection.begin():
+            await connection.execute(SEE_EVERY_ACCOUNT)
             # Before the snapshot is taken: a table that a rebuild swaps in later would look empty in it.
             await connection.execute(text(f"LOCK TABLE {', '.join(TABLES)} IN ACCESS SHARE MODE"))
             yield connection

@@ -1,4 +1,4 @@
-"""Records that could not have their effect, kept whole until an operator replays or purges them.
+"""Records that could not have their effect, kept until an operator replays or purges them, or DEAD_LETTER_DAYS passed.
 
 A letter that `awaits` a key is not a fault yet: it came before the event it rests on (topics give no order between
 each other), and runs by itself when that event arrives.

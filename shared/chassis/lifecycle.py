@@ -26,6 +26,7 @@ from shared.chassis.kafka import Consumers, EventRouter
 from shared.chassis.outbox import Relay, oldest_age_seconds
 from shared.chassis.settings import Settings
 from shared.chassis.telemetry import KAFKA_CONNECTED
+from shared.chassis.tenancy import of_all_accounts, of_no_account
 from shared.chassis.vital_signs import VitalSigns
 
 RETRY_SECONDS = 1.0
@@ -70,6 +71,8 @@ class Service:
     checks: Sequence[Check] = ()
     farewells: Sequence[Callable[[], None]] = ()
     clock: Clock = utc_now
+    guarded: bool = False
+    """Its tables show a page's transaction no rows until it says whose: see tenancy.py."""
 
     def __post_init__(self) -> None:
         # What works in the background holds its connections for as long as a batch takes; pages must find theirs.
@@ -77,7 +80,10 @@ class Service:
         self.engine = connect(
             self.settings.database_url, service=self.name, pool_size=self.settings.database_pool_size + background
         )
-        self.sessions = sessions_of(self.engine)
+        if self.guarded:
+            self.sessions, self.page_sessions = of_all_accounts(self.engine), of_no_account(self.engine)
+        else:
+            self.sessions = self.page_sessions = sessions_of(self.engine)
         self.consumers = Consumers(
             self.events,
             sessions=self.sessions,
@@ -97,7 +103,7 @@ class Service:
     @property
     def state(self) -> State:
         """What routes find in Litestar's state: `sessions`, `clock`, `service`, and what handlers are provided."""
-        return State({"sessions": self.sessions, "clock": self.clock, "service": self, **self.provided})
+        return State({"sessions": self.page_sessions, "clock": self.clock, "service": self, **self.provided})
 
     @asynccontextmanager
     async def running(self, _: Litestar) -> AsyncIterator[None]:

@@ -44,10 +44,10 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What may be asked for, by the network it comes from, by the link or challenge it is about, by tenant."""
+    """What may be asked for, by the network it comes from, by the link, challenge or key it is about, by tenant."""
 
     asked: str
-    address: Rate
+    address: Rate | None = None
     link: Rate | None = None
     tenant: Rate | None = None
 
@@ -81,8 +81,10 @@ DOWNLOADS = Limits(
 )
 FRESH_LINKS = Limits(asked="fresh link", address=Rate(30, _minute(2)), link=Rate(5, _minute(1)))
 UNKNOWN_LINKS = Limits(asked="unknown link", address=Rate(120, _second(1)))
+WRONG_KEYS = Limits(asked="key that opens nothing", address=Rate(30, _minute(10)), link=Rate(30, _minute(10)))
+REPORTS = Limits(asked="report", link=Rate(600, _second(10)))
 
-ALL = (SENDING, CHALLENGES, CODES, DOWNLOADS, FRESH_LINKS, UNKNOWN_LINKS)
+ALL = (SENDING, CHALLENGES, CODES, DOWNLOADS, FRESH_LINKS, UNKNOWN_LINKS, WRONG_KEYS, REPORTS)
 
 
 class BucketColumns:

@@ -32,6 +32,12 @@ async def stages(portal: Stage, surveys: Stage) -> dict[str, Stage]:
 
 
 @pytest_asyncio.fixture
+async def every_stage(stages: dict[str, Stage], notifier: Stage, reports: Stage) -> dict[str, Stage]:
+    """All four services, by name."""
+    return {**stages, "notifier": notifier, "reports": reports}
+
+
+@pytest_asyncio.fixture
 async def pages(stages: dict[str, Stage]) -> dict[str, str]:
     """The path of a mailed link of each of them. The ticket's conversation has a file, `manual-1`."""
     portal = stages["portal"]

@@ -9,7 +9,7 @@ from services.notifier.emails import Email
 from services.portal.link import AccessLink
 from services.portal.ticket import Message, Ticket
 from services.surveys.survey import Survey
-from shared.contracts import ReplyPublished, Requester
+from shared.contracts import ReplyPublished, Requester, RequesterErased
 from tests.attacks.conftest import invited
 from tests.builders import (
     a_reply_received,
@@ -139,6 +139,35 @@ async def test_an_email_goes_to_whom_its_own_event_names_in_its_own_accounts_nam
     mails = {(email.account_id, email.recipient) for email in await notifier.rows(Email)}
     assert mails == {("acme", "rita@customer.example"), ("evil", "mallory@evil.example")}
     assert await notifier.count(Email) == 4
+
+
+@pytest.mark.parametrize("service", ["portal", "surveys", "notifier", "reports"])
+async def test_a_foreign_erasure_erases_nobody_here(every_stage: dict[str, Stage], service: str) -> None:
+    """Poisoned events: another account's request names our requester, our tickets, and our account in its ids."""
+    stage = every_stage[service]
+    events = {
+        "portal": [a_ticket_created(), a_reply_sent()],
+        "surveys": [a_ticket_resolved()],
+        "notifier": [a_reply_published(), a_survey_invited()],
+        "reports": [created(a_survey("s-1", ticket_id="T-1")), submitted(a_survey("s-1", ticket_id="T-1"), 1)],
+    }[service]
+    if service in {"portal", "notifier"}:
+        await stage.hears(a_reply_received(account_id="later"))  # waits among the dead letters
+    await stage.hears(an_account(), *events)
+    before = await rows_of(stage, "acme"), await stage.dead_letters()
+
+    for account_id, requester_id in (("evil", "rita"), ("evil", "acme/rita"), ("acm", "rita"), ("acme ", "rita")):
+        await stage.hears(
+            RequesterErased(
+                account_id=account_id,
+                requester_id=requester_id,
+                request_id="forged",
+                erased_at=stage.clock(),
+                ticket_ids=("T-1", "acme/T-1"),
+            )
+        )
+
+    assert (await rows_of(stage, "acme"), await stage.dead_letters()) == before
 
 
 async def test_an_internal_note_that_says_it_is_public_in_another_way_is_none(portal: Stage) -> None:

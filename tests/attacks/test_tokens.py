@@ -6,11 +6,12 @@ import time
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import text, update
+from sqlalchemy import delete, text, update
 
 from services.portal.__main__ import main
 from services.portal.link import AccessLink
 from services.surveys.survey import Survey
+from shared.contracts import Requester, RequesterErased
 from shared.public_pages.access_links import AccessLinks, digest
 from tests.attacks.conftest import invited
 from tests.attacks.visits import SERVICES
@@ -71,19 +72,39 @@ def spellings(token: str) -> list[str]:
     ]
 
 
+JONAS = Requester(requester_id="jonas", name="Jonas Weber", email="jonas@customer.example")
+
+
+async def erased(stage: Stage, path: str) -> str:
+    """The path, whose owner has asked to be forgotten since."""
+    await stage.hears(
+        RequesterErased(account_id="acme", requester_id="jonas", request_id="e-1", erased_at=stage.clock())
+    )
+    return path
+
+
 async def dead_links(stages: dict[str, Stage], service: str) -> dict[str, str]:
     """Links that were alive, by why they are not."""
     portal, surveys = stages["portal"], stages["surveys"]
     if service == "surveys":
         # A survey's page outlives its survey, to say what became of it; what was made for a ticket opens none.
-        return {"of a ticket": "/s/" + TICKETS.token("acme", "T-1", 1)}
+        return {
+            "of a ticket": "/s/" + TICKETS.token("acme", "T-1", 1),
+            "of who was erased": await erased(surveys, await invited(surveys, ticket_id="T-erased", requester=JONAS)),
+        }
     revoked = await mailed(portal, ticket_id="T-revoked")
     await revoke(portal, "T-revoked")
     expired = await mailed(portal, ticket_id="T-expired")
     async with portal.service.sessions.begin() as session:
         await session.execute(update(AccessLink).filter_by(ticket_id="T-expired").values(expires_at=portal.clock()))
+    purged = await mailed(portal, ticket_id="T-purged")
+    async with portal.service.sessions.begin() as session:
+        await session.execute(delete(AccessLink).filter_by(ticket_id="T-purged"))
+    of_jonas = await erased(portal, await mailed(portal, ticket_id="T-erased", requester=JONAS))
     survey = await invited(surveys)
     return {
+        "purged": purged,
+        "of who was erased": of_jonas,
         "revoked": revoked,
         "expired": expired,
         "of a survey": survey.replace("/s/", "/t/"),

@@ -71,7 +71,14 @@ async def everything_of_portal(portal: Stage, at: str) -> AsyncIterator[State]:
         )
     )
     yield State("ticket, just sent", at + path + "?sent=yes")
+    rich = f"<h3>{LONG}</h3><ol><li>a</ol><table><tr><th>{LONG}<td>{LONG}</table><pre>{LONG}</pre><blockquote>b"
+    await portal.hears(
+        a_reply_sent(ticket=a_ticket(ticket_id="T-9", version=4), reply_id="a-3", body="x", body_html=rich)
+    )
+    await portal.client.post(f"{path}/solved")
+    yield State("ticket, just solved, with HTML", at + path + "?solved=yes")
     yield State("a dead link", f"{at}/t/{'x' * 43}")
+    yield State("a fresh link, asked for", f"{at}/t/{'x' * 43}", send)
 
 
 async def everything_of_surveys(surveys: Stage, at: str) -> AsyncIterator[State]:

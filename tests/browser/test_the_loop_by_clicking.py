@@ -123,6 +123,35 @@ async def test_from_the_agents_reply_to_the_rating_in_the_csat_tab(sandbox: Sand
     await photograph(report, "7-csat")
 
 
+@pytest.mark.timeout(180)
+async def test_an_open_page_hears_of_replies_and_its_ticket_is_solved_with_one_button(
+    sandbox: Sandbox, context: BrowserContext
+) -> None:
+    """The agent's second reply comes by itself; the requester says that it is solved, and is asked how it went."""
+    expect.set_options(timeout=PATIENCE_MS)
+    desk = await context.new_page()
+    await desk.goto(f"{sandbox.url}/tickets/1001")
+    await desk.get_by_label("Reply").fill("Which pole is it?")
+    await desk.get_by_role("button", name="Send public reply").click()
+    async with context.expect_page() as opened:
+        await desk.get_by_role("link", name="Open the portal").first.click()
+    portal = await opened.value
+    await expect(portal.get_by_text("Which pole is it?")).to_be_visible()
+
+    await desk.get_by_label("Reply").fill("Found it: a new one left today.")
+    await desk.get_by_role("button", name="Send public reply").click()
+    await portal.bring_to_front()
+    await expect(portal.get_by_text("Found it: a new one left today.")).to_be_visible()
+    await portal.get_by_role("button", name="Mark as solved").click()
+    await expect(portal.get_by_text("Status: Resolved")).to_be_visible()
+    await photograph(portal, "10-portal-solved")
+
+    await desk.goto(f"{sandbox.url}/tickets/1001")
+    await expect(desk.get_by_text("says that it is solved")).to_be_visible()
+    await expect(desk.locator(".card .badge.resolved")).to_be_visible()
+    await expect(desk.get_by_role("link", name="Open the survey")).to_be_visible()
+
+
 @pytest.mark.timeout(120)
 async def test_without_scripts_a_reply_and_a_rating_go_through_with_the_code_to_read(
     sandbox: Sandbox, browser: Browser

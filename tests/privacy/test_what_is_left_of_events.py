@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.contracts import EVENTS, Event
+from shared.contracts import EVENTS, Event, SurveySubmitted
 from shared.contracts.survey import SurveyEvent
 from shared.contracts.ticket import TicketEvent
 from shared.public_pages.erasure import without_requester
@@ -72,8 +72,7 @@ def test_nothing_a_person_wrote_or_is_called_by_is_left(event: type[Event]) -> N
 
 def test_what_figures_are_made_of_is_left() -> None:
     """Scores, times and agents do not change."""
-    submitted = next(event for event in PERSONAL if event.topic == "survey.submitted")
-    published = msgspec.json.decode((GOLDEN / "survey.submitted.json").read_bytes(), type=submitted)
+    published = msgspec.json.decode((GOLDEN / "survey.submitted.json").read_bytes(), type=SurveySubmitted)
 
     left: Any = without_requester(published)
 

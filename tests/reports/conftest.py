@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from click.testing import CliRunner, Result
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from deploy.kafka.native import NativeKafka
@@ -20,12 +21,19 @@ from shared.chassis.lifecycle import Service
 from tests.reports.log import Log
 from tests.stage import Stage, staged
 
+KEY = "r" * 32
+
 
 @pytest_asyncio.fixture(scope="session")
 async def reports_stage(postgres_server: PostgresServer) -> AsyncIterator[Stage]:
     """The service, once for all tests."""
     async with staged(
-        postgres_server, name="reports", settings=Settings, app=app, public_url="https://reports.example"
+        postgres_server,
+        name="reports",
+        settings=Settings,
+        app=app,
+        public_url="https://reports.example",
+        secret_key=KEY,
     ) as stage:
         yield stage
 
@@ -53,6 +61,7 @@ def operator(reports: Stage, monkeypatch: pytest.MonkeyPatch) -> Operator:
     monkeypatch.setenv("DATABASE_URL", url)
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     monkeypatch.setenv("PUBLIC_URL", "https://reports.example")
+    monkeypatch.setenv("SECRET_KEY", KEY)
     monkeypatch.setenv("COLUMNS", "200")
     return Operator()
 
@@ -87,9 +96,16 @@ async def idle(reports: Stage, log: Log) -> AsyncIterator[Service]:
         kafka_bootstrap_servers=log.bootstrap_servers,
         kafka_session_timeout_ms=6000,
         public_url="https://reports.example",
+        secret_key=SecretStr(KEY),
     )
     # A name of its own, for consumer groups that nobody had before.
-    service = Service(name=f"reports-{uuid4().hex[:8]}", settings=settings, events=events, clock=reports.clock)
+    service = Service(
+        name=f"reports-{uuid4().hex[:8]}",
+        settings=settings,
+        events=events,
+        provided=reports.service.provided,
+        clock=reports.clock,
+    )
     yield service
     await service.engine.dispose()
     async with reports.service.sessions.begin() as session:

@@ -193,6 +193,7 @@ class Killable:
             "DATABASE_URL": live.settings.database_url.replace("+asyncpg", ""),
             "KAFKA_BOOTSTRAP_SERVERS": live.settings.kafka_bootstrap_servers,
             "PUBLIC_URL": "https://reports.example",
+            "SECRET_KEY": "r" * 32,
             "PYTHONPATH": str(ROOT),
         }
 

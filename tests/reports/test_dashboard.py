@@ -7,6 +7,7 @@ from html import unescape
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 
 from services.reports import app, figures
@@ -95,6 +96,7 @@ async def test_without_https_the_cookie_is_sent_all_the_same(reports: Stage) -> 
             database_url=reports.service.settings.database_url.replace("+asyncpg", ""),
             kafka_bootstrap_servers="127.0.0.1:1",
             public_url="http://127.0.0.1:8004",
+            secret_key=SecretStr("r" * 32),
         ),
         reports.clock,
     )

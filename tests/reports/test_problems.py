@@ -141,7 +141,7 @@ async def test_the_api_describes_itself(reports: Stage) -> None:
         assert names >= {"from", "to", "agent"}
         assert all(parameter["description"] for parameter in operation["parameters"])
         assert operation["description"]
-        assert set(operation["responses"]) == {"200", "400", "401"}
+        assert set(operation["responses"]) == {"200", "400", "401", "429"}
         assert set(operation["responses"]["400"]["content"]) == {"application/problem+json"}
         assert operation["security"] == [{"apiKey": []}]
     assert document["components"]["securitySchemes"]["apiKey"] == {"type": "http", "scheme": "bearer"}

@@ -13,10 +13,11 @@ from services.reports import verification
 from services.reports.app import create_app
 from services.reports.handlers import keep_rating
 from services.reports.rollup import become_the_only_writer
-from services.reports.tables import CsatDaily, Rating, Table
+from services.reports.tables import CsatDaily, Erasure, Rating, Table
 from shared.chassis.dead_letters import DeadLetter
 from shared.chassis.lifecycle import Service
 from shared.chassis.migrations import drift
+from shared.contracts import RequesterErased
 from tests.builders import NOON, an_account
 from tests.reports.conftest import Operator
 from tests.reports.log import (
@@ -351,3 +352,28 @@ async def test_a_dry_run_tells_the_differences_and_changes_nothing(
     assert await everything(reports) == corrupted
     assert (await at_the_terminal.types("rebuild")).exit_code == 0
     assert await disagreements(reports) == []
+
+
+async def test_a_rebuild_brings_nobody_back_who_was_erased(
+    reports: Stage, live: Service, log: Log, at_the_terminal: Operator
+) -> None:
+    """The log holds their words still, from before and after the erasure; what is made of it does not."""
+    words = [answered(f"s-{number}", 4, comment="words of hers", requester_id="rita") for number in range(3)]
+    others = answered("o-1", 3, comment="words of his", requester_id="jonas")
+    erased = RequesterErased(account_id="acme", requester_id="rita", request_id="e-1", erased_at=NOON)
+    await log.tells(an_account(), *words[:2], others)
+    await heard(reports, [an_account(), *words[:2], others])
+    await log.tells(erased)
+    await heard(reports, [an_account(), *words[:2], others, erased])
+    await log.tells(words[2])
+    await heard(reports, [an_account(), *words, others, erased])
+
+    rebuilt = await at_the_terminal.types("rebuild")
+
+    assert rebuilt.exit_code == 0, rebuilt.output
+    assert sorted((row.score, row.comment) for row in await reports.rows(Rating)) == [
+        (3, "words of his"),
+        *[(4, "")] * 3,
+    ]
+    assert await disagreements(reports) == []
+    assert [row.request_id for row in await reports.rows(Erasure)] == ["e-1"]

@@ -62,7 +62,10 @@ function addMessages(fresh) {
       else conversation.prepend(added);
       if (added.classList.contains("message")) count += 1;
       before = added;
-    } else before = mine;
+    } else {
+      swap(mine.querySelector(".attachments"), article.querySelector(".attachments")); // a file may have come since
+      before = mine;
+    }
   }
   if (before) conversation.querySelector(".empty")?.remove();
   return count;
@@ -96,7 +99,8 @@ function start() {
   source.addEventListener("error", () => {
     if (source?.readyState !== EventSource.CLOSED) return; // it comes back by itself
     source = undefined;
-    timer = setTimeout(() => ask().then(start), POLL_MS); // no room, or nobody to tell us: look from time to time
+    // No room, or nobody to tell us: look from time to time, not all at the same.
+    timer = setTimeout(() => ask().then(start), POLL_MS * (0.5 + Math.random()));
   });
 }
 

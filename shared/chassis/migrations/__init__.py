@@ -10,6 +10,7 @@ from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.chassis.database import ChassisTable, async_driver
+from shared.chassis.tenancy import SEE_EVERY_ACCOUNT
 
 _HERE = Path(__file__).parent
 _LOCK = 0x6D696772617465  # "migrate"
@@ -65,6 +66,7 @@ async def _run(url: str, work) -> None:
     try:
         async with engine.begin() as connection:
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            await connection.execute(SEE_EVERY_ACCOUNT)  # else an UPDATE of a guarded table would find no rows
             await connection.run_sync(work)
     finally:
         await engine.dispose()

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "reports_0004"
-down_revision = "reports_0003_erasure"
+revision = "reports_0006"
+down_revision = "reports_0005_rate_limits"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,65 @@
+"""Row-level security, the second lock between tenants: PostgreSQL itself shows a transaction one account's rows.
+
+A table that is guarded shows nothing to a transaction that did not say whose it is. A page's says it of one account
+(`session_of`); background work and operators, who deal with all of them, say so by the sessions they use
+(`of_all_accounts`). The first lock is the WHERE of every query; this one holds where somebody forgets it.
+
+It binds the owner of the tables as well, which a service's role is. It binds no superuser: no service should be one.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session, SessionTransaction
+
+from shared.chassis.database import Sessions
+
+EVERY_ACCOUNT = "closeloop.every_account"
+"""One of two settings that a transaction makes for itself alone. Not a value of the other: an account may be called
+whatever it likes."""
+
+SEE_EVERY_ACCOUNT = text(f"SET LOCAL {EVERY_ACCOUNT} = 'on'")
+_SEE_ACCOUNT = text("SELECT set_config('closeloop.account', :account_id, true)")
+_WHOSE = "whose rows"
+
+
+class _Guarded(Session):
+    """A session whose transactions begin by saying whose rows they may see."""
+
+
+@event.listens_for(_Guarded, "after_begin")
+def _say_whose(session: Session, _: SessionTransaction, connection: Connection) -> None:
+    # Not before there is a transaction: a page that is refused before it asks anything has taken no connection.
+    whose: Any = session.info.get(_WHOSE)
+    if whose is EVERY_ACCOUNT:
+        connection.execute(SEE_EVERY_ACCOUNT)
+    elif whose is not None:
+        connection.execute(_SEE_ACCOUNT, {"account_id": whose[0]})
+
+
+def of_no_account(engine: AsyncEngine) -> Sessions:
+    """Make sessions that see nothing of any account until `session_of` says whose."""
+    return async_sessionmaker(engine, expire_on_commit=False, sync_session_class=_Guarded)
+
+
+def of_all_accounts(engine: AsyncEngine) -> Sessions:
+    """Make sessions that see every account: for consumers, chores and operators, never for what a visitor asks."""
+    sessions = of_no_account(engine)
+    sessions.configure(info={_WHOSE: EVERY_ACCOUNT})
+    return sessions
+
+
+def session_of(account_id: str, sessions: Sessions) -> AsyncSession:
+    """Open a session whose transactions see this account's rows and no others."""
+    return sessions(info={_WHOSE: (account_id,)})
+
+
+def guard(table: str) -> list[str]:
+    """Write the statements that guard a table with a column `account_id`."""
+    rows = f"account_id = current_setting('closeloop.account', true) OR current_setting('{EVERY_ACCOUNT}', true) = 'on'"
+    return [
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+        f"CREATE POLICY of_its_account ON {table} USING ({rows})",
+    ]

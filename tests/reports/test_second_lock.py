@@ -1,0 +1,200 @@
+"""Row-level security: what PostgreSQL shows of one account to who asks for another, when a query forgets its WHERE.
+
+A superuser, as whom the other tests connect, is bound by no policy. Here the service connects as it is deployed: as a
+role that owns its database and nothing else.
+"""
+
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
+
+from deploy.postgres.embedded import PostgresServer
+from services.reports import app, verification
+from services.reports.settings import Settings
+from services.reports.shadow import Shadow
+from services.reports.tables import Account, ApiKey, CsatDaily, Erasure, Rating, SkippedSurvey, Table
+from shared.chassis.tenancy import session_of
+from tests.builders import an_account
+from tests.reports.told import a_key, answered, ask, skipped, told
+from tests.stage import Stage, staged
+
+GUARDED = (Account, ApiKey, CsatDaily, Erasure, Rating, SkippedSurvey)
+ROLE = "reports_as_deployed"
+
+
+class OwnDatabase(PostgresServer):
+    """A server on which databases belong to a role that is no superuser."""
+
+    def create_database(self, name: str, template: str | None = None) -> str:
+        """Make the database as init.sql does."""
+        super().create_database(name, template)
+        for statement in (
+            f"DO $$ BEGIN CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE}'; EXCEPTION WHEN duplicate_object THEN END $$",
+            f"ALTER DATABASE {name} OWNER TO {ROLE}",
+        ):
+            self._sql(statement)
+        server = urlsplit(self.url(name))
+        return urlunsplit(server._replace(netloc=f"{ROLE}:{ROLE}@{server.hostname}:{server.port}"))
+
+
+@pytest_asyncio.fixture(scope="module")
+async def locked_stage(postgres_server: PostgresServer) -> AsyncIterator[Stage]:
+    """Reports as it is deployed."""
+    server = OwnDatabase(postgres_server.admin_url)
+    async with staged(
+        server,
+        name="locked_reports",
+        settings=Settings,
+        app=app,
+        public_url="https://reports.example",
+        secret_key="r" * 32,
+    ) as stage:
+        yield stage
+
+
+@pytest_asyncio.fixture
+async def locked(locked_stage: Stage) -> Stage:
+    """With two accounts that know of a survey each."""
+    await locked_stage.clear()
+    locked_stage.client.cookies.clear()
+    for account_id, score in (("acme", 5), ("evil", 1)):
+        await locked_stage.hears(
+            an_account(account_id=account_id),
+            answered(f"s-{account_id}", score, account_id=account_id, comment=f"words of {account_id}"),
+            skipped(account_id=account_id),
+        )
+    return locked_stage
+
+
+async def counts(stage: Stage, account_id: str | None) -> dict[str, int]:
+    """How many rows of each guarded table a page's transaction sees, without any WHERE."""
+    sessions = stage.service.page_sessions
+    async with session_of(account_id, sessions) if account_id is not None else sessions() as session:
+        return {
+            table.__tablename__: await session.scalar(select(func.count()).select_from(table)) or 0 for table in GUARDED
+        }
+
+
+async def test_every_table_with_an_account_is_guarded(locked: Stage) -> None:
+    """A new table with tenants' rows is no hole: it fails this until it is guarded."""
+    async with locked.service.sessions() as session:
+        guarded = await session.scalars(
+            text("SELECT relname FROM pg_class WHERE relrowsecurity AND relforcerowsecurity ORDER BY relname")
+        )
+        assert guarded.all() == sorted(table.__tablename__ for table in GUARDED)
+    with_account = {name for name, table in Table.metadata.tables.items() if "account_id" in table.columns}
+    assert with_account == {table.__tablename__ for table in GUARDED}
+
+
+async def test_the_service_as_deployed_is_no_superuser(locked: Stage) -> None:
+    """Else nothing here would be tested."""
+    async with locked.service.sessions() as session:
+        assert await session.scalar(text("SELECT NOT (rolsuper OR rolbypassrls) FROM pg_roles WHERE rolname = user"))
+
+
+async def test_a_query_that_forgets_its_account_sees_one_accounts_rows(locked: Stage) -> None:
+    """Broken object level authorization: the second lock holds when the first is forgotten."""
+    await a_key(locked, "acme")
+    await a_key(locked, "evil")
+    one = {"accounts": 1, "api_keys": 1, "csat_daily": 1, "erasures": 0, "ratings": 1, "skipped_surveys": 1}
+
+    assert await counts(locked, "acme") == await counts(locked, "evil") == one
+    async with session_of("evil", locked.service.page_sessions) as session:
+        assert list(await session.scalars(select(Rating.comment))) == ["words of evil"]
+
+
+@pytest.mark.parametrize("account_id", [None, "", "*", "nobody", "acme' OR '1'='1", "on", "%", "acm_"])
+async def test_who_says_nothing_or_something_else_sees_nothing(locked: Stage, account_id: str | None) -> None:
+    """Fail open: no account is all accounts."""
+    assert set((await counts(locked, account_id)).values()) == {0}
+
+
+async def test_nobody_writes_into_another_account(locked: Stage) -> None:
+    """Cross-tenant writes: what is not seen is neither changed nor deleted, and nothing can be put there."""
+    async with session_of("evil", locked.service.page_sessions) as session:
+        await session.execute(update(Rating).values(comment="evil was here"))
+        await session.execute(delete(SkippedSurvey))
+        await session.commit()
+        with pytest.raises(DBAPIError, match="row-level security"):
+            await session.execute(
+                insert(SkippedSurvey).values(
+                    account_id="acme",
+                    ticket_id="x",
+                    resolved_version=1,
+                    reason="disabled",
+                    skipped_at=locked.clock(),
+                    skipped_day=locked.clock().date(),
+                )
+            )
+
+    assert (await locked.row(Rating, account_id="acme")).comment == "words of acme"
+    assert [row.account_id for row in await locked.rows(SkippedSurvey)] == ["acme"]
+
+
+async def test_what_one_transaction_said_does_not_hold_for_the_next(locked: Stage) -> None:
+    """Connections go round: neither an account nor all of them stay behind on one."""
+    for _ in range(20):
+        async with session_of("acme", locked.service.page_sessions) as session:
+            assert await session.scalar(select(func.count()).select_from(Rating)) == 1
+        async with locked.service.sessions() as session:
+            assert await session.scalar(select(func.count()).select_from(Rating)) == 2
+        assert set((await counts(locked, None)).values()) == {0}
+
+
+async def test_pages_and_api_work_behind_it(locked: Stage) -> None:
+    """Each key sees its account as before, and signs in to it."""
+    for account_id, average in (("acme", 5.0), ("evil", 1.0)):
+        key = await a_key(locked, account_id)
+        assert (await told(locked, "/summary", key=key))["satisfaction"]["average"] == average
+        (response,) = (await told(locked, "/responses", key=key))["responses"]
+        assert response["comment"] == f"words of {account_id}"
+        signed_in = await locked.client.post("/session", data={"key": key})
+        assert signed_in.status_code == 303
+        page = await locked.client.get("/csat", headers={"Cookie": f"closeloop_reports={key}"})
+        assert f"words of {account_id}" in page.text
+
+
+async def test_a_wrong_parameter_keeps_no_connection(locked: Stage) -> None:
+    """Pool exhaustion: a request that is refused before it asks anything has taken none."""
+    key = await a_key(locked)
+
+    for _ in range(30):
+        assert (await ask(locked, "/summary", key=key, nonsense="1")).status_code == 400
+
+    assert locked.service.engine.pool.checkedout() == 0  # pyright: ignore[reportAttributeAccessIssue]
+
+
+async def test_operators_see_every_account(locked: Stage) -> None:
+    """`verify` compares all of them; a rebuild's tables are guarded like those they replace."""
+    async with verification.snapshot(locked.service.engine) as connection:
+        assert await verification.accounts(connection) == ["acme", "evil"]
+    url = locked.service.settings.database_url
+    async with locked.service.engine.connect() as live:
+        shadow = await Shadow.beside(live, url)
+        await live.rollback()
+        await shadow.prepare(restart=True)
+        async with shadow.engine.connect() as connection:
+            guarded = await connection.scalars(
+                text(
+                    "SELECT relname FROM pg_class WHERE relforcerowsecurity"
+                    " AND relnamespace = 'shadow'::regnamespace ORDER BY 1"
+                )
+            )
+            assert guarded.all() == ["csat_daily", "erasures", "ratings", "skipped_surveys"]
+        await shadow.engine.dispose()
+    async with locked.service.engine.begin() as connection:
+        await connection.execute(text("DROP SCHEMA shadow CASCADE"))
+
+
+async def test_a_plain_connection_of_the_services_role_sees_nothing(locked: Stage) -> None:
+    """An injected statement on a connection that said nothing reads no tenant."""
+    connection = await asyncpg.connect(locked.service.settings.database_url.replace("+asyncpg", ""))
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM ratings") == 0
+    finally:
+        await connection.close()
