@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "reports_0005_rate_limits"
-down_revision = "reports_0004_tenants"
+revision = "reports_0006_rate_limits"
+down_revision = "reports_0005_tenants"
 branch_labels = None
 depends_on = None
 

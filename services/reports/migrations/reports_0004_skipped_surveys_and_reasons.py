@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "reports_0006"
-down_revision = "reports_0005_rate_limits"
+revision = "reports_0004"
+down_revision = "reports_0003_erasure"
 branch_labels = None
 depends_on = None
 

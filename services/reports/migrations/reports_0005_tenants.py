@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "reports_0004_tenants"
-down_revision = "reports_0003_erasure"
+revision = "reports_0005_tenants"
+down_revision = "reports_0004"
 branch_labels = None
 depends_on = None
 
