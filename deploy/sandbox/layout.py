@@ -41,6 +41,11 @@ class Layout:
         """Where the reports' API keys of the demo's accounts are."""
         return self.folder / "reports-keys.json"
 
+    @property
+    def portal_key_file(self) -> Path:
+        """Where the desk's key to the portal's attachments is."""
+        return self.folder / "portal-key"
+
     def url(self, name: str) -> str:
         """A part's address."""
         return f"http://127.0.0.1:{self._ports[name]}"
@@ -65,11 +70,14 @@ class Layout:
                 "PORT": str(self._ports[name]),
                 "PUBLIC_URL": self.url(name),
                 "SECRET_KEY": kept[name],
+                "ATTACHMENTS_URL": (self.folder / "attachments").absolute().as_uri(),
                 "SMTP_HOST": "127.0.0.1",
                 "SMTP_PORT": str(self._ports["smtp"]),
                 "MAIL_FROM": "support@closeloop.example",
                 "REPORTS_URL": self.url("reports"),
                 "REPORTS_KEYS_FILE": str(self.keys_file),
+                "PORTAL_API_URL": self.url("portal"),
+                "PORTAL_KEY_FILE": str(self.portal_key_file),
                 "DATABASE_POOL_SIZE": "5",
                 "PYTHONPATH": str(ROOT),
             }

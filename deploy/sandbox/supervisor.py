@@ -74,6 +74,7 @@ class Supervisor:
         for name in PROGRAMS:
             self._start_program(name)
         await asyncio.gather(*(self._ready(name) for name in PROGRAMS))
+        await self._make_portal_key()
         await self._make_reports_keys()
 
     def _start_database(self, parts: ExitStack) -> PostgresServer:
@@ -104,12 +105,20 @@ class Supervisor:
         said = output.decode().strip().splitlines()
         self._announce("Front-end files", said[-1] if said else "in place")
 
+    async def _make_portal_key(self) -> None:
+        """Have the portal make a key to its attachments for the desk, as an operator would, once."""
+        file = self._layout.portal_key_file
+        if not file.exists():
+            key = await _create_key("portal", self._environments["portal"], "--platform")
+            file.touch(mode=0o600)
+            file.write_text(key)
+
     async def _make_reports_keys(self) -> None:
         """Have reports make an API key for each of the demo's accounts, as an operator would, once."""
         if self._layout.keys_file.exists():
             return
         environment = self._environments["reports"]
-        keys = await asyncio.gather(*(_create_key(account, environment) for account in AGENTS))
+        keys = await asyncio.gather(*(_create_key("reports", environment, account) for account in AGENTS))
         self._layout.keys_file.touch(mode=0o600)
         self._layout.keys_file.write_text(json.dumps(dict(zip(AGENTS, keys, strict=True))))
         self._announce("API keys", "of reports, for both demo accounts: .sandbox/reports-keys.json")
@@ -192,12 +201,12 @@ async def _unless(stop: asyncio.Event, work) -> None:
         await asyncio.gather(doing, return_exceptions=True)
 
 
-async def _create_key(account: str, environment: Mapping[str, str]) -> str:
-    """Make a key once reports has heard of the account, which the desk publishes at its first start."""
+async def _create_key(service: str, environment: Mapping[str, str], opens: str) -> str:
+    """Make a key once the service has heard of the account, which the desk publishes at its first start."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services.reports", "keys", "create", account, "--name", "sandbox"),
+            *(sys.executable, "-m", f"services.{service}", "keys", "create", opens, "--name", "sandbox"),
             cwd=ROOT,
             env=environment,
             stdout=asyncio.subprocess.PIPE,
@@ -206,7 +215,7 @@ async def _create_key(account: str, environment: Mapping[str, str]) -> str:
         output, _ = await process.communicate()
         if keys := [word for word in output.decode().split() if word.startswith("cl_")]:
             return keys[0]
-    raise NotStarted(f"reports never heard of the account {account}; see .sandbox/logs")
+    raise NotStarted(f"{service} makes no key for {opens}; see .sandbox/logs")
 
 
 def _migrations(name: str) -> Path:

@@ -43,6 +43,7 @@ class Facts:
     locale: str | None = None  # of a requester; agents are written to in the account's
     score: int | None = None
     reason: str = ""
+    files: tuple[str, ...] = ()  # the names of attachments
 
 
 class Email(Table):

@@ -21,6 +21,7 @@ from shared.chassis.kafka import EventRouter
 from shared.contracts import (
     AccountUpdated,
     Agent,
+    Attachment,
     LinkRenewed,
     ReplyPublished,
     ReplyReceived,
@@ -71,6 +72,7 @@ async def tell_requester_of_reply(published: ReplyPublished, session: AsyncSessi
         published,
         author=published.author_name,
         text=published.body,
+        files=_names(published.attachments),
         link=published.link,
         locale=_locale_of_requester(published),
     )
@@ -125,7 +127,7 @@ async def tell_assignee_of_reply(received: ReplyReceived, session: AsyncSession,
     ticket = received.ticket
     if now - received.received_at >= NEWS_FOR:
         return
-    facts = _facts(received, author=ticket.requester.name, text=received.body)
+    facts = _facts(received, author=ticket.requester.name, text=received.body, files=_names(received.attachments))
     told = [] if received.reopened else [ticket.assignee]
     await _queue(_Letters("reply_received", received.reply_id, told, facts), received, session, now)
 
@@ -173,6 +175,10 @@ def _question(event: SurveyInvited | SurveyReminded) -> Facts:
         expires_at=event.expires_at,
         locale=_locale_of_requester(event),
     )
+
+
+def _names(attachments: Sequence[Attachment]) -> tuple[str, ...]:
+    return tuple(attachment.name for attachment in attachments)
 
 
 def _facts(event: TicketEvent, **more: Any) -> Facts:

@@ -40,6 +40,9 @@ MAX_SUBJECT_LENGTH = 150
 MAX_NAME_LENGTH = 100
 """Characters of a subject and of a name; what is longer is cut and ends in an ellipsis."""
 
+MAX_FILES = 20
+"""Names of attachments in a letter; the page has them all."""
+
 MAX_ADDRESS_LENGTH = 320
 """Characters: 64 before the @ and 255 behind it (RFC 5321, section 4.5.3.1)."""
 
@@ -154,6 +157,7 @@ def _words(email: Email, account: Account, language: Language) -> dict[str, Any]
         "ticket_id": facts.ticket_id,
         "author": one_line(facts.author, MAX_NAME_LENGTH) or language.gettext("Somebody"),
         "text": facts.text,
+        "files": [one_line(name, MAX_NAME_LENGTH) for name in facts.files[:MAX_FILES]],
         "link": facts.link,
         "opt_out_link": _fit_for_a_header(facts.opt_out_link),
         "before": status_label(facts.previous_status, language) if facts.previous_status else None,

@@ -106,6 +106,7 @@ async def publish_reply(sent: ReplySent, session: AsyncSession, now: datetime, *
             body=message.body,
             link=links.url(link),
             published_at=sent.sent_at,
+            attachments=message.attachments,
         ),
     )
 

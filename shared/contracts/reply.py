@@ -56,6 +56,7 @@ class ReplyPublished(TicketEvent):
     body: str
     link: str
     published_at: datetime
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,7 @@ class SurveyInvited(TicketEvent):
     """The requester is to be asked now. Carries the link: for the notifier alone.
 
     `opt_out_link` opens nothing but the choice not to be asked any more. A POST there, as mail programs send by
-    themselves (RFC 8058), makes it. None of an older release.
+    themselves (RFC 8058), makes it. An older release said none.
     """
 
     topic: ClassVar[str] = "survey.invited"

@@ -15,7 +15,7 @@ from services.notifier.__main__ import main as notifier_main
 from services.portal.__main__ import main
 from shared.chassis.dead_letters import DeadLetter
 from shared.chassis.outbox import OutboxMessage
-from shared.contracts import EVENTS, ReplyPublished, SurveyInvited, SurveyReminded
+from shared.contracts import EVENTS, LinkRenewed, ReplyPublished, SurveyInvited, SurveyReminded
 from tests.attacks.browser_view import elements
 from tests.attacks.conftest import invited
 from tests.builders import a_reply_sent, a_ticket_reopened, an_account
@@ -27,7 +27,7 @@ from tests.stage import Stage, delivery_of
 
 SAID = "words of the requester's own"
 ADDRESS = "rita@customer.example"
-CONFIDENTIAL = (ReplyPublished, SurveyInvited, SurveyReminded)
+CONFIDENTIAL = (ReplyPublished, LinkRenewed, SurveyInvited, SurveyReminded)
 
 
 @pytest.fixture
@@ -101,6 +101,11 @@ async def test_tokens_are_in_the_events_that_the_notifier_alone_reads_and_in_no_
     """Leaks into events: everybody's topics hold none."""
     tokens = await a_whole_visit(portal, surveys)
     await surveys.hears(a_ticket_reopened())
+    portal.later(days=90)
+    await portal.client.post(f"/t/{tokens[0]}?fresh-link=yes")
+    renewed = (await portal.said())[-1]
+    assert isinstance(renewed, LinkRenewed)
+    tokens.append(renewed.link.rpartition("/")[2])
 
     told: dict[str, bytes] = {}
     for stage in (portal, surveys):
@@ -108,7 +113,7 @@ async def test_tokens_are_in_the_events_that_the_notifier_alone_reads_and_in_no_
             told[row.topic] = told.get(row.topic, b"") + row.payload + row.key.encode()
 
     leaky = {topic for topic, payloads in told.items() if any(token.encode() in payloads for token in tokens)}
-    assert leaky == {ReplyPublished.topic, SurveyInvited.topic}
+    assert leaky == {ReplyPublished.topic, LinkRenewed.topic, SurveyInvited.topic}
     assert {"reply.received", "survey.submitted", "survey.created"} <= set(told)
     assert {event for event in EVENTS if "link" in event.__dataclass_fields__} == set(CONFIDENTIAL)
 

@@ -323,8 +323,11 @@ _MARKS += [
 @given(st.lists(st.sampled_from(_MARKS), max_size=12).map("".join))
 def test_html_made_of_hostile_pieces_is_cleaned(html: str) -> None:
     """Mutation XSS that nobody has listed: pieces of the corpus and of markup in any order."""
-    is_harmless(harmless_html(html))
-    assert harmless_html(harmless_html(html)) == harmless_html(html)
+    cleaned = harmless_html(html)
+
+    is_harmless(cleaned)
+    # Not letter by letter: a line feed at the beginning of <pre> is lost.
+    assert shapes(str(formatted(cleaned))) == shapes(cleaned)
 
 
 async def test_a_page_with_html_replies_has_no_element_that_was_not_allowed(portal: Stage) -> None:

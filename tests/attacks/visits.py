@@ -100,7 +100,7 @@ def routes_of(stage: Stage) -> set[tuple[str, str]]:
 
 async def opt_out_of(stage: Stage) -> str:
     """The path at which the requester of a survey chooses not to be asked any more."""
-    survey = (await stage.rows(Survey))[0]
+    survey = (await stage.rows(Survey, account_id="acme"))[0]
     return stage.service.provided["links"].to_opt_out(survey.survey_id).removeprefix("https://surveys.example")
 
 

@@ -16,6 +16,7 @@ from tests.attacks.server import serving
 from tests.builders import ADA, a_reply_sent, a_ticket, a_ticket_resolved, a_ticket_updated, an_account
 from tests.captcha import solved_widget
 from tests.portal.conftest import mailed, portal, portal_stage
+from tests.portal.files import an_attachment, put
 from tests.reports.conftest import reports, reports_stage
 from tests.reports.told import a_key, answered
 from tests.stage import Stage
@@ -61,7 +62,9 @@ async def everything_of_portal(portal: Stage, at: str) -> AsyncIterator[State]:
         if status == "resolved":
             await portal.hears(a_ticket_resolved(ticket=ticket))
         yield State(f"ticket {status}", at + path)
-    path = await mailed(portal, ticket_id="T-9", requester=a_ticket().requester)
+    files = (an_attachment(name=f"{LONG}.pdf"), an_attachment(attachment_id="late", name="صورة.jpg"))
+    path = await mailed(portal, ticket_id="T-9", requester=a_ticket().requester, attachments=files)
+    await put(portal)
     yield State("ticket, nothing written", at + path, send)
     await portal.hears(
         a_reply_sent(

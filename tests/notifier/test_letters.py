@@ -403,3 +403,18 @@ def test_a_low_rating_says_who_how_low_and_why() -> None:
             assert part in said
     bare = text_of(a_letter(an_email("survey_submitted", author="Rita Gómez", text="", reason="", link=None)))
     assert "\n\n\n" not in bare.partition("-- ")[0].rstrip()
+
+
+@pytest.mark.parametrize("kind", ["reply_published", "reply_received"])
+def test_a_letter_names_the_files_that_wait_on_the_page(kind: str) -> None:
+    """Who reads only the email must know that there is more; what files are called injects nothing."""
+    names = ("Manual.pdf", f"{HOSTILE}.jpg", "صورة.jpg")
+    with_files = an_email(kind, files=names)
+
+    received, _ = as_received(with_files)
+
+    assert "Attachments: \u2068Manual.pdf · x Bcc: everyone@desk.example" in " ".join(text_of(received).split())
+    assert "Manual.pdf" in Tags(html_of(received)).text
+    assert not Tags(html_of(received)).all("script")
+    assert received["Bcc"] is None
+    assert "Attachments" not in text_of(as_received(an_email(kind))[0])

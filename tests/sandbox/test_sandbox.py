@@ -42,12 +42,18 @@ async def test_it_starts_shows_a_demonstration_keeps_its_data_and_can_be_cleared
                 },
             )
             ticket = opened.url.path
-            await client.post(f"{ticket}/reply", data={"body": "Yes, kept."})
+            await client.post(
+                f"{ticket}/reply", data={"body": "Yes, kept."}, files={"files": ("How to.txt", b"Like this.")}
+            )
             await client.post(f"{ticket}/note", data={"body": "SECRET-NOTE"})
             page = await wait_for(client, ticket, "Open the portal")
             portal = page.split('class="open" href="')[1].split('"')[0]
             shown = (await client.get(portal)).text
             assert "Yes, kept." in shown
+            file = shown.split('href="/t/')[1].split('"')[0]
+            assert (await client.get(f"{portal.partition('/t/')[0]}/t/{file}")).content == b"Like this."
+            at_the_desk = page.split(f'href="{ticket}/attachments/')[1].split('"')[0]
+            assert (await client.get(f"{ticket}/attachments/{at_the_desk}")).content == b"Like this."
             assert "SECRET-NOTE" not in shown
             assert "Envoyer la réponse" in shown
             refused = await sandbox.reset()

@@ -5,7 +5,7 @@ A reopening and a solution may arrive in any order. Each is written down with it
 
 from datetime import datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -44,8 +44,20 @@ async def show_reply(received: ReplyReceived, session: AsyncSession, now: dateti
     if number is None:
         return
     name = received.ticket.requester.name
-    message = Message.of(number, "requester", name, received.body, received.received_at, id=received.reply_id)
+    message = Message.of(
+        number,
+        "requester",
+        name,
+        received.body,
+        received.received_at,
+        id=received.reply_id,
+        attachments=received.attachments,
+    )
     await _note(message, session)
+    if received.attachments:  # `ticket.reopened` tells of the same reply, without them, and may have been first
+        await session.execute(
+            update(Message).filter_by(message_id=received.reply_id).values(attachments=received.attachments)
+        )
 
 
 @events.on(TicketReopened)

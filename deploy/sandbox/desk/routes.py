@@ -13,13 +13,14 @@ from litestar.response import Redirect, Template
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from deploy.sandbox.desk import mailbox, work
+from deploy.sandbox.desk import files, mailbox, work
 from deploy.sandbox.desk.demo import AGENTS
 from deploy.sandbox.desk.settings import Settings
 from deploy.sandbox.desk.tables import Account, DeskTicket, Mail, Message, Rating
 from shared.chassis.outbox import OutboxMessage
 from shared.contracts import Agent, Requester
 from shared.public_pages.forms import fields_of, plain_text
+from shared.public_pages.language import ENGLISH
 from shared.public_pages.pages import Problem
 
 STATUSES = ("open", "pending", "resolved", "closed")
@@ -97,7 +98,7 @@ async def show_ticket(number: FromPath[int], state: State, session: NamedDepende
     )
 
 
-@post("/tickets/{number:int}/{action:str}")
+@post("/tickets/{number:int}/{action:str}", request_max_body_size=files.MAX_BYTES)
 async def work_on_ticket(
     number: FromPath[int],
     action: FromPath[str],
@@ -107,12 +108,13 @@ async def work_on_ticket(
 ) -> Redirect:
     """Do what an agent, or the requester by email, does with a ticket."""
     ticket = await _ticket(number, session)
-    form = await fields_of(request)
+    form, chosen = await files.fields_and_files(request)
     body, now = plain_text(form.get("body", "")), state.clock()
     agent = _agent(ticket, form.get("agent", ""))
     match action:
         case "reply" if body:
-            work.reply(ticket, agent, body, session, now)
+            attachments = await files.put(ticket.account_id, chosen, state.settings)
+            work.reply(ticket, agent, body, session, now, attachments=attachments)
         case "note" if body:
             work.write_note(ticket, agent, body, session, now)
         case "email" if body:
@@ -123,6 +125,20 @@ async def work_on_ticket(
         case _:
             pass  # an empty text: nothing was said
     return _back_to(ticket)
+
+
+@get("/tickets/{number:int}/attachments/{attachment_id:str}")
+async def download_attachment(
+    number: FromPath[int], attachment_id: FromPath[str], state: State, session: NamedDependency[AsyncSession]
+) -> Response[bytes]:
+    """Give an agent a file of a ticket, as a download that runs nothing."""
+    ticket = await _ticket(number, session)
+    messages = await session.scalars(select(Message).filter_by(number=number))
+    if all(each.attachment_id != attachment_id for message in messages for each in message.attachments):
+        raise NotFoundException
+    content = await files.get(ticket.account_id, attachment_id, state.settings)
+    headers = {"Content-Disposition": "attachment", "Content-Security-Policy": "sandbox; default-src 'none'"}
+    return Response(content, media_type="application/octet-stream", headers=headers)
 
 
 @get("/mailbox")
@@ -151,7 +167,16 @@ async def show_html(mail_id: FromPath[UUID], session: NamedDependency[AsyncSessi
     return Response(letter.html, media_type=MediaType.HTML, headers={"Content-Security-Policy": LETTER_POLICY})
 
 
-ROUTES = (show_desk, open_ticket, show_ticket, work_on_ticket, show_mailbox, show_letter, show_html)
+ROUTES = (
+    show_desk,
+    open_ticket,
+    show_ticket,
+    work_on_ticket,
+    download_attachment,
+    show_mailbox,
+    show_letter,
+    show_html,
+)
 
 
 async def _page(name: str, state: State, session: AsyncSession, *, status: int = 200, **context: Any) -> Template:
@@ -176,6 +201,7 @@ async def _page(name: str, state: State, session: AsyncSession, *, status: int =
             "locales": LOCALES,
             "now": state.clock(),
             "ago": _ago,
+            "file_size": ENGLISH.file_size,
             **context,
         },
         status_code=status,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
 from shared.chassis.database import NAMES, Json, Timestamp
-from shared.contracts import AccountUpdated, Ticket
+from shared.contracts import AccountUpdated, Attachment, Ticket
 
 
 class Table(DeclarativeBase):
@@ -48,12 +48,33 @@ class Message(Table):
     kind: Mapped[Literal["requester", "agent", "note", "system"]] = mapped_column(Text)
     author: Mapped[str] = mapped_column(Text)
     body: Mapped[str] = mapped_column(Text)
+    attachments: Mapped[tuple[Attachment, ...]] = mapped_column(
+        Json(tuple[Attachment, ...]), default=(), server_default="[]"
+    )
     sent_at: Mapped[Timestamp]
 
     @classmethod
-    def of(cls, number: int, kind: str, author: str, body: str, sent_at: datetime, *, id: str = "") -> "Message":  # noqa: A002
+    def of(
+        cls,
+        number: int,
+        kind: str,
+        author: str,
+        body: str,
+        sent_at: datetime,
+        *,
+        id: str = "",  # noqa: A002
+        attachments: tuple[Attachment, ...] = (),
+    ) -> "Message":
         """Make a message; without `id` it gets one of its own."""
-        return cls(message_id=id or str(uuid7()), number=number, kind=kind, author=author, body=body, sent_at=sent_at)
+        return cls(
+            message_id=id or str(uuid7()),
+            number=number,
+            kind=kind,
+            author=author,
+            body=body,
+            attachments=attachments,
+            sent_at=sent_at,
+        )
 
 
 class Rating(Table):

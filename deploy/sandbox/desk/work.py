@@ -12,6 +12,7 @@ from deploy.sandbox.desk.tables import DeskTicket, Message
 from shared.chassis.outbox import emit
 from shared.contracts import (
     Agent,
+    Attachment,
     ReplyReceived,
     ReplySent,
     Requester,
@@ -67,9 +68,17 @@ async def create_ticket(
     return ticket
 
 
-def reply(ticket: DeskTicket, author: Agent, body: str, session: AsyncSession, now: datetime) -> None:
-    """Answer the requester."""
-    _say(ticket, author, body, session, now, visibility="public")
+def reply(
+    ticket: DeskTicket,
+    author: Agent,
+    body: str,
+    session: AsyncSession,
+    now: datetime,
+    *,
+    attachments: tuple[Attachment, ...] = (),
+) -> None:
+    """Answer the requester, with files whose bytes the portal has."""
+    _say(ticket, author, body, session, now, visibility="public", attachments=attachments)
 
 
 def write_note(ticket: DeskTicket, author: Agent, body: str, session: AsyncSession, now: datetime) -> None:
@@ -124,12 +133,20 @@ def resolve(ticket: DeskTicket, session: AsyncSession, now: datetime) -> None:
 
 
 def _say(
-    ticket: DeskTicket, author: Agent, body: str, session: AsyncSession, now: datetime, *, visibility: Any
+    ticket: DeskTicket,
+    author: Agent,
+    body: str,
+    session: AsyncSession,
+    now: datetime,
+    *,
+    visibility: Any,
+    attachments: tuple[Attachment, ...] = (),
 ) -> None:
     public = visibility == "public"
     _update(ticket, session, now, **({"last_replier": author} if public else {}))
     reply_id = str(uuid7())
-    session.add(Message.of(ticket.number, "agent" if public else "note", author.name, body, now, id=reply_id))
+    kind = "agent" if public else "note"
+    session.add(Message.of(ticket.number, kind, author.name, body, now, id=reply_id, attachments=attachments))
     emit(
         session,
         ReplySent(
@@ -140,6 +157,7 @@ def _say(
             body=body,
             sent_at=now,
             visibility=visibility,
+            attachments=attachments,
         ),
     )
 
