@@ -2,7 +2,7 @@
 
 from io import BytesIO
 from typing import Any
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 import httpx
 from PIL import Image
@@ -25,12 +25,12 @@ def a_photo(kind: str = "PNG", **size: Any) -> bytes:
 
 
 def a_document() -> bytes:
-    """A text document of the new kind, as office programs begin one."""
+    """A text document of the new kind, as office programs begin one; the same bytes each time."""
     file = BytesIO()
     with ZipFile(file, "w") as archive:
-        archive.writestr("[Content_Types].xml", "<Types/>")
-        archive.writestr("_rels/.rels", "<Relationships/>")
-        archive.writestr("word/document.xml", "<document/>")
+        archive.writestr(ZipInfo("[Content_Types].xml"), "<Types/>")
+        archive.writestr(ZipInfo("_rels/.rels"), "<Relationships/>")
+        archive.writestr(ZipInfo("word/document.xml"), "<document/>")
     return file.getvalue()
 
 
