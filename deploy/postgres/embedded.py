@@ -113,7 +113,8 @@ class EmbeddedPostgres(PostgresServer):
         settings = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": ""}
         settings["timezone"] = "UTC"  # as the container's
         if not self._durable:
-            settings |= {"fsync": "off", "full_page_writes": "off"}
+            # Tests run several products at a time on one server.
+            settings |= {"fsync": "off", "full_page_writes": "off", "max_connections": "400"}
         process = ServerProcess(
             [binaries / "postgres", "-D", data, *(f"--{name}={value}" for name, value in settings.items())],
             self.folder / "postgres.log",

@@ -39,6 +39,11 @@ from shared.public_pages.reader import storable_tag
 NEWS_FOR = timedelta(days=7)
 """An older reply is shown and not mailed: a new installation hears the help desk's whole history."""
 
+
+class PassedOn(Exception):
+    """A ticket belongs to another requester now, who must not read what this one wrote. For an operator to look at."""
+
+
 events = EventRouter(amend=erasures.amend)
 
 
@@ -136,6 +141,8 @@ async def take_follow_up(requested: SurveyFollowUpRequested, session: AsyncSessi
         raise Awaits(requested.key)  # the resolution that the survey was about is still on its way
     if await session.get(Message, (ticket.account_id, ticket.ticket_id, "requester", requested.follow_up_id)):
         return
+    if requested.survey.requester_id not in {None, ticket.snapshot.requester.requester_id}:
+        raise PassedOn("the survey was another requester's")
     if now - requested.requested_at >= NEWS_FOR:
         requester = ticket.snapshot.requester
         message = ticket.was_asked(requested.follow_up_id, requested.body, requester, requested.requested_at)
