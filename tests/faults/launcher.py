@@ -121,6 +121,7 @@ def crash_around_commits(levers: Levers) -> None:
 
     @event.listens_for(Session, "before_commit")
     def before(session: Session) -> None:
+        note(session)  # what was said last is flushed by the commit itself, which is yet to come
         if session.info.get("says"):
             levers.passes("before commit")
 
