@@ -35,6 +35,8 @@ class Pace:
     """How long anything else is waited for."""
     growth_mb: float = 100.0
     latency_ratio: float = 3.0
+    quick: float = 0.25
+    """What is answered sooner than this is never too slow."""
     stop_seconds: float = 20.0
     backlog: int = 50_000
 
@@ -47,6 +49,7 @@ class Pace:
             drained=self.drained * times,
             patience=self.patience * times,
             latency_ratio=self.latency_ratio * times,
+            quick=self.quick * times,
         )
 
 

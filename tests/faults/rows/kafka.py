@@ -8,9 +8,6 @@ from deploy.kafka.native import NativeKafka
 from tests.faults.scene import Fault, Scene
 from tests.product import SERVICES
 
-ENOUGH_SECONDS = 0.25
-"""An answer that comes sooner is not slow, whatever it is compared with."""
-
 Outage = Callable[[Scene, NativeKafka], Awaitable[None]]
 
 
@@ -50,7 +47,7 @@ def without_kafka(outage: Outage) -> Callable[[Scene], Awaitable[None]]:
         during = _p99(scene, begun, time.time())
         scene.figures["POST p99 ms"] = f"{before * 1000:.0f} -> {during * 1000:.0f}"
         scene.demand(
-            during <= max(before * scene.pace.latency_ratio, ENOUGH_SECONDS),
+            during <= max(before * scene.pace.latency_ratio, scene.pace.quick),
             "O8",
             f"POSTs were slower: p99 {before:.3f} s before, {during:.3f} s meanwhile",
         )
