@@ -5,13 +5,9 @@ from dataclasses import astuple
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table as Listing
-from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from services.reports import terminal, verification
-from services.reports.api_keys import new_key
 from services.reports.app import create_app, create_service
 from services.reports.event_log import LogUnusable
 from services.reports.formats import counted
@@ -23,6 +19,7 @@ from shared.chassis.command_line import command_line
 from shared.chassis.lifecycle import Service
 from shared.chassis.program import Program
 from shared.public_pages.erasure_commands import erasures_command
+from shared.public_pages.key_commands import key_commands
 
 program = Program(
     name="reports",
@@ -34,60 +31,7 @@ program = Program(
 )
 main = command_line(program)
 main.add_command(erasures_command(program, Erasure))
-
-
-@main.group()
-def keys() -> None:
-    """Keys that open the reports of one account."""
-
-
-@keys.command()
-@click.argument("account_id", metavar="ACCOUNT")
-@click.option("--name", required=True, help="What the key is for, such as the wall in the support room.")
-def create(account_id: str, name: str) -> None:
-    """Make a key and print it, the only time it is shown."""
-
-    async def make(service: Service) -> None:
-        async with service.sessions.begin() as session:
-            if await session.get(Account, account_id) is None:
-                raise click.ClickException(f"No account {account_id} is known yet; account.updated tells of accounts.")
-            row, key = new_key(account_id, name, service.clock())
-            session.add(row)
-        click.echo(key)
-
-    program.run(make)
-
-
-@keys.command("list")
-def list_() -> None:
-    """Show each key's id, account, name and age, oldest first. Not the key itself: nobody has it any more."""
-
-    async def show(service: Service) -> None:
-        async with service.sessions() as session:
-            rows = (await session.scalars(select(ApiKey).order_by(ApiKey.created_at, ApiKey.key_id))).all()
-        listing = Listing("id", "account", "name", "created at (UTC)", "revoked at (UTC)")
-        for row in rows:
-            revoked = f"{row.revoked_at:%Y-%m-%d %H:%M}" if row.revoked_at else ""
-            listing.add_row(row.key_id, row.account_id, row.name, f"{row.created_at:%Y-%m-%d %H:%M}", revoked)
-        Console().print(listing if rows else "No keys.")
-
-    program.run(show)
-
-
-@keys.command()
-@click.argument("key_id", metavar="ID")
-def revoke(key_id: str) -> None:
-    """Make a key open nothing, from the next request on."""
-
-    async def end(service: Service) -> None:
-        async with service.sessions.begin() as session:
-            row = await session.get(ApiKey, key_id)
-            if row is None:
-                raise click.ClickException(f"There is no key {key_id}.")
-            row.revoked_at = row.revoked_at or service.clock()
-        click.echo(f"{key_id} is revoked")
-
-    program.run(end)
+main.add_command(key_commands(program, ApiKey, Account, opens="Keys that open the reports of one account."), "keys")
 
 
 @main.command()

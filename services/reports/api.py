@@ -10,7 +10,6 @@ from typing import Annotated
 from litestar import Request, Router, get
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
-from litestar.exceptions import NotAuthorizedException
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
@@ -38,8 +37,10 @@ from services.reports.queries import Asked
 from services.reports.tables import Account, Rating
 from shared.chassis.tenancy import session_of
 from shared.contracts.event import MAX_ID_LENGTH
+from shared.public_pages.api_keys import brought_key, opens_nothing
 
 VERSION = "1.0.0"
+REALM = "closeloop reports"
 
 
 def _problem(description: str) -> ResponseSpec:
@@ -57,18 +58,9 @@ PROBLEMS = {
 
 async def account_of_key(request: Request, state: State) -> Account:
     """Let in who brings a key. Raises TooMany (429) and NotAuthorizedException (401, which says how: RFC 6750, 3)."""
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise NotAuthorizedException(
-            "Send an API key: Authorization: Bearer cl_…",
-            headers={"WWW-Authenticate": 'Bearer realm="closeloop reports"'},
-        )
-    account = await account_let_in(key.strip(), request, state)
+    account = await account_let_in(brought_key(request, REALM), request, state)
     if account is None:
-        raise NotAuthorizedException(
-            "This API key opens nothing. It may be mistyped or revoked.",
-            headers={"WWW-Authenticate": 'Bearer realm="closeloop reports", error="invalid_token"'},
-        )
+        raise opens_nothing(REALM)
     return account
 
 

@@ -1,32 +1,12 @@
-"""Keys that open the reports of one account, to programs as a bearer token and to people as what they sign in with.
-
-A key is `cl_<id>_<secret>`: the id names it to operators, the secret has 256 random bits, so a plain SHA-256 digest is
-enough to keep. Unknown, malformed and revoked keys are told apart by nobody.
-"""
-
-import hmac
-import re
-import secrets
-from datetime import datetime
+"""Whom a key lets in: to programs it is a bearer token, to people what they sign in with."""
 
 from litestar import Request
 from litestar.datastructures import State
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports.tables import Account, ApiKey
-from shared.public_pages.access_links import digest
-from shared.public_pages.api_keys import name_of
+from shared.public_pages.api_keys import name_of, row_of
 from shared.public_pages.rate_limits import REPORTS, WRONG_KEYS
-
-_SHAPE = re.compile(r"cl_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
-
-
-def new_key(account_id: str, name: str, now: datetime) -> tuple[ApiKey, str]:
-    """Make the row to store and the key to hand over, which cannot be had again."""
-    key_id = secrets.token_hex(6)
-    key = f"cl_{key_id}_{secrets.token_urlsafe(32)}"
-    return ApiKey(key_id=key_id, account_id=account_id, name=name, digest=digest(key), created_at=now), key
 
 
 async def account_let_in(key: str, request: Request, state: State) -> Account | None:
@@ -45,16 +25,5 @@ async def account_let_in(key: str, request: Request, state: State) -> Account | 
 
 async def account_behind(key: str, session: AsyncSession) -> Account | None:
     """Find the account a key opens; None for any text that opens none."""
-    shape = _SHAPE.fullmatch(key)
-    if shape is None:
-        return None
-    found = (
-        await session.execute(
-            select(Account, ApiKey.digest)
-            .join(ApiKey, ApiKey.account_id == Account.account_id)
-            .where(ApiKey.key_id == shape[1], ApiKey.revoked_at.is_(None))
-        )
-    ).first()
-    if found is None or not hmac.compare_digest(found.digest, digest(key)):
-        return None
-    return found.Account
+    row = await row_of(key, ApiKey, session)
+    return row.account if row else None

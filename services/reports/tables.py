@@ -4,10 +4,11 @@ from datetime import date
 from typing import Annotated
 
 from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, MetaData, Text, UniqueConstraint, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from shared.chassis.database import NAMES, Timestamp
 from shared.contracts.survey import MAX_COMMENT_LENGTH
+from shared.public_pages.api_keys import ApiKeyColumns
 from shared.public_pages.branding import BrandedAccount
 from shared.public_pages.erasure import ErasureColumns
 from shared.public_pages.rate_limits import BucketColumns
@@ -166,17 +167,13 @@ class CsatDaily(Table):
     __mapper_args__ = {"primary_key": [account_id, day, agent_id]}  # noqa: RUF012 - as SQLAlchemy wants it
 
 
-class ApiKey(Table):
-    """A key that opens the reports of one account. Only its digest is kept."""
+class ApiKey(ApiKeyColumns, Table):
+    """A key that opens the reports of one account."""
 
     __tablename__ = "api_keys"
 
-    key_id: Mapped[str] = mapped_column(Text, primary_key=True)
     account_id: Mapped[str] = mapped_column(ForeignKey(Account.account_id), index=True)
-    name: Mapped[str] = mapped_column(Text)
-    digest: Mapped[bytes]
-    created_at: Mapped[Timestamp]
-    revoked_at: Mapped[Timestamp | None]
+    account: Mapped[Account] = relationship(lazy="joined", innerjoin=True)
 
 
 class Erasure(ErasureColumns, Table):

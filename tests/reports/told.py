@@ -5,8 +5,9 @@ from typing import Any
 
 import httpx
 
-from services.reports.api_keys import new_key
+from services.reports.tables import ApiKey
 from shared.contracts import Agent, Survey, SurveyCreated, SurveyExpired, SurveySkipped, SurveySubmitted
+from shared.public_pages.api_keys import new_key
 from tests.builders import ADA, NOON, a_ticket
 from tests.stage import Stage
 
@@ -69,7 +70,7 @@ def answered(
 
 async def a_key(stage: Stage, account_id: str = "acme") -> str:
     """Make a key that opens the account."""
-    row, key = new_key(account_id, "a test", stage.clock())
+    row, key = new_key(ApiKey, "a test", stage.clock(), account_id=account_id)
     async with stage.service.sessions.begin() as session:
         session.add(row)
     return key
