@@ -120,7 +120,7 @@ class Dispatcher:
             if row is None:
                 return False
             email, account = row
-            if email.lease(clock()):
+            if email.lease():
                 count_when_committed(POSSIBLY_REPEATED.labels(email.kind), session)
         with tracing.span(f"send {email.kind}", SpanKind.CLIENT, parent=email.traceparent) as span:
             failure = await self._try(email, account, connection, clock())
@@ -193,7 +193,7 @@ async def _fail_the_hopeless(session: AsyncSession, now: datetime) -> None:
     for email in (await session.scalars(queries.past_use(now, BATCH))).all():
         await fail(session, email, "gave_up", now, error=f"too late; before: {email.last_error or 'not tried'}")
         _count_given_up(email, session)
-    for email, code in (await session.execute(queries.suppressed(now, BATCH))).all():
+    for email, code in (await session.execute(queries.suppressed(BATCH))).all():
         await fail(session, email, "suppressed", now, error=f"address suppressed: {code}", code=code)
         _count_given_up(email, session)
 

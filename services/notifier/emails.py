@@ -89,6 +89,8 @@ class Email(Table):
     attempts: Mapped[int]
     due_at: Mapped[Timestamp]
     give_up_at: Mapped[Timestamp]
+    held_until: Mapped[Timestamp | None]
+    """When the lease of who has it in hand ends, by the database's clock."""
     unsettled: Mapped[bool] = mapped_column(server_default=false())
     """A try began, and whether the mail server took the email is not known, or not yet."""
     last_error: Mapped[str | None] = mapped_column(Text)
@@ -99,7 +101,7 @@ class Email(Table):
     requester_id: Mapped[str | None] = mapped_column(Text)
     """Whose ticket the email is about, whoever it is to."""
 
-    def lease(self, now: datetime) -> bool:
+    def lease(self) -> bool:
         """Begin a try and tell whether it may repeat an earlier one, which was never settled.
 
         Should it never end, the email is due again when the lease is over.
@@ -107,13 +109,15 @@ class Email(Table):
         may_repeat = self.unsettled
         self.unsettled = True
         self.attempts += 1
-        self.due_at = now + LEASE
+        # By the one clock that all replicas see: their own may differ, or be set in the middle of a try.
+        self.held_until = func.now() + LEASE
         return may_repeat
 
     def mark_sent(self, now: datetime) -> None:
         """The mail server has it."""
         self.state = "sent"
         self.sent_at = now
+        self.held_until = None
         self.unsettled = False
         self._forget_link()
 
@@ -124,6 +128,7 @@ class Email(Table):
         """
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(self.attempts - 1, 20))
         self.due_at = now + wait * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+        self.held_until = None
         self.unsettled = unsettled
         self.last_error = error
 
@@ -131,6 +136,7 @@ class Email(Table):
         """Give up for good, also on an email that was sent and came back. `code` is what a server said, if one did."""
         assert self.state != "failed"
         self.state = "failed"
+        self.held_until = None
         self.unsettled = False
         self.failed_reason = reason
         self.last_error = error

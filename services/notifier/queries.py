@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, or_, select
 from sqlalchemy.orm import undefer
 
 from services.notifier.emails import Email
@@ -11,10 +11,12 @@ from services.notifier.tables import Account, Suppression
 
 _SUPPRESSED = and_(Suppression.account_id == Email.account_id, Suppression.address == func.lower(Email.recipient))
 
+_IN_NO_HAND = or_(Email.held_until.is_(None), Email.held_until <= func.now())
+
 
 def _due(now: datetime) -> ColumnElement[bool]:
     """Match what waits to be sent and nobody has in hand."""
-    return and_(Email.state == "queued", Email.due_at <= now)
+    return and_(Email.state == "queued", Email.due_at <= now, _IN_NO_HAND)
 
 
 def any_due(now: datetime) -> Select[bool]:
@@ -45,13 +47,12 @@ def past_use(now: datetime, limit: int) -> Select[Email]:
     return select(Email).where(_due(now), Email.give_up_at <= now).limit(limit).with_for_update(skip_locked=True)
 
 
-def suppressed(now: datetime, limit: int) -> Select[Email, str]:
+def suppressed(limit: int) -> Select[Email, str]:
     """Find queued emails, due or not, that nobody is sending and whose address is suppressed, locked; and the code."""
-    in_hand = and_(Email.unsettled, Email.due_at > now)
     return (
         select(Email, Suppression.code)
         .join(Suppression, _SUPPRESSED)
-        .where(Email.state == "queued", not_(in_hand))
+        .where(Email.state == "queued", _IN_NO_HAND)
         .limit(limit)
         .with_for_update(of=Email, skip_locked=True)
     )
@@ -59,7 +60,7 @@ def suppressed(now: datetime, limit: int) -> Select[Email, str]:
 
 def backlog(now: datetime) -> Select:
     """Count what is queued, and find since when the email that is due longest has been due."""
-    return select(func.count(), func.min(Email.due_at).filter(Email.due_at <= now)).where(Email.state == "queued")
+    return select(func.count(), func.min(Email.due_at).filter(_due(now))).where(Email.state == "queued")
 
 
 def suppressions() -> Select[Suppression]:

@@ -136,6 +136,6 @@ async def _queued(system: System, _: Log) -> str:
             if not system.mailbox.conversations:
                 # Nobody has one in hand, for who has is connected: these are put off, or leased by the dead.
                 # Time passes.
-                await database.execute("UPDATE emails SET due_at = now() WHERE state = 'queued' AND due_at > now()")
+                await database.execute("UPDATE emails SET due_at = now(), held_until = NULL WHERE state = 'queued'")
             return f"{queued} emails"
     return ""

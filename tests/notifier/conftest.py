@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest_asyncio
+from sqlalchemy import update
 
 from deploy.postgres.embedded import PostgresServer
 from services.notifier import app
 from services.notifier.dispatch import Dispatcher
+from services.notifier.emails import Email
 from services.notifier.mail import MailServer
 from services.notifier.settings import Settings
 from tests.builders import RITA, a_ticket, an_account
@@ -41,6 +44,12 @@ async def until(holds: Callable[[], object], seconds: float = 20) -> None:
     async with asyncio.timeout(seconds):
         while not holds():
             await asyncio.sleep(0.01)
+
+
+async def leases_run(notifier: Stage, time: timedelta) -> None:
+    """So much time passes for all leases, which go by the database's clock."""
+    async with notifier.service.sessions.begin() as session:
+        await session.execute(update(Email).values(held_until=Email.held_until - time))
 
 
 async def stopped(task: asyncio.Task) -> None:

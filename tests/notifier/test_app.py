@@ -51,7 +51,7 @@ async def test_a_stuck_queue_can_be_seen(notifier: Stage) -> None:
         assert await backlog(session, NOON + timedelta(minutes=2)) == Backlog(queued=3, oldest_due_seconds=120.0)
     async with notifier.service.sessions.begin() as session:
         for email in await session.scalars(select(Email)):
-            email.lease(NOON)
+            email.lease()
 
     async with notifier.service.sessions() as session:
         assert await backlog(session, NOON + timedelta(minutes=2)) == Backlog(queued=3, oldest_due_seconds=0.0)

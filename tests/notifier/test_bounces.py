@@ -15,7 +15,7 @@ from services.notifier.tables import Suppression
 from shared.contracts import NotificationFailed
 from tests.builders import BEN, NOON, a_ticket_reopened, an_account
 from tests.notifier.builders import SENDER, a_bounce, a_survey_invited
-from tests.notifier.conftest import RITAS, Post, replies_to, until
+from tests.notifier.conftest import RITAS, Post, leases_run, replies_to, until
 from tests.notifier.mailbox import Mailbox
 from tests.stage import Stage
 
@@ -170,10 +170,10 @@ async def test_a_report_about_an_email_whose_try_was_never_settled_settles_it(
     await notifier.hears(an_account(), a_survey_invited())
     async with notifier.service.sessions.begin() as session:
         email = await session.get_one(Email, (await notifier.row(Email)).id)
-        email.lease(NOON)  # and here the process dies
+        email.lease()  # and here the process dies
 
     await comes_back(notifier, a_bounce(email.id))
-    notifier.clock.now = NOON + LEASE
+    await leases_run(notifier, LEASE)
     assert not await post.goes_out()
 
     assert mailbox.letters == []

@@ -1,7 +1,7 @@
 """From the queue to the mailbox: nothing lost, nothing twice, whatever the mail server does."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -279,7 +279,26 @@ async def test_a_lease_is_committed_before_the_mail_server_is_told(
     going = asyncio.create_task(post.goes_out())
     await until(lambda: mailbox.tried)
     email = await notifier.row(Email)
-    assert (email.state, email.attempts, email.due_at) == ("queued", 1, NOON + LEASE)
+    assert (email.state, email.attempts) == ("queued", 1)
+    assert email.held_until is not None
+    assert abs(email.held_until - datetime.now(UTC) - LEASE) < timedelta(minutes=1)
+    assert not await post.goes_out()
+
+    mailbox.hold.set()
+    await going
+    assert len(mailbox.letters) == 1
+
+
+async def test_a_clock_that_is_set_while_an_email_is_in_hand_sends_no_other(
+    notifier: Stage, mailbox: Mailbox, post: Post
+) -> None:
+    """What one lane has in hand no other takes because its own clock says that the time is over."""
+    mailbox.hold = asyncio.Event()
+    await replies(notifier, 1)
+    going = asyncio.create_task(post.goes_out())
+    await until(lambda: mailbox.tried)
+
+    notifier.later(hours=1)
     assert not await post.goes_out()
 
     mailbox.hold.set()
@@ -301,7 +320,7 @@ async def test_who_was_overtaken_changes_nothing(notifier: Stage, mailbox: Mailb
         if meanwhile == "given up":
             email.fail("gave_up", "too late", NOON)
         else:
-            email.lease(NOON)
+            email.lease()
         if meanwhile == "sent":
             email.mark_sent(NOON)
     before = await notifier.row(Email)

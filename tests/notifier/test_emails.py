@@ -59,19 +59,19 @@ def test_a_try_repeats_an_earlier_one_only_if_that_was_never_settled() -> None:
     """What was settled, either way, is known not to be with the mail server, or not to be sent again."""
     email = an_email()
 
-    assert not email.lease(NOON)
-    assert email.lease(NOON)
+    assert not email.lease()
+    assert email.lease()
     email.put_off("busy", NOON)
-    assert not email.lease(NOON)
+    assert not email.lease()
     email.put_off("connection lost", NOON, unsettled=True)
-    assert email.lease(NOON)
+    assert email.lease()
 
 
 def test_a_settled_email_is_not_unsettled() -> None:
     """The column says what its name does."""
     sent, failed = an_email(), an_email()
     for email in (sent, failed):
-        email.lease(NOON)
+        email.lease()
 
     sent.mark_sent(NOON)
     failed.fail("bounced", "refused", NOON)

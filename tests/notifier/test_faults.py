@@ -21,8 +21,8 @@ from services.notifier import dispatch, mail
 from services.notifier.emails import LEASE, Email
 from services.notifier.mail import Later
 from services.notifier.tables import Suppression
-from tests.builders import NOON, an_account
-from tests.notifier.conftest import RITAS, Post, replies, replies_to, stopped, until
+from tests.builders import an_account
+from tests.notifier.conftest import RITAS, Post, leases_run, replies, replies_to, stopped, until
 from tests.notifier.mailbox import EVERYBODY, Mailbox
 from tests.stage import Stage
 
@@ -290,7 +290,7 @@ async def test_a_database_that_is_away_for_a_moment_after_the_try_makes_no_repea
 
     await post.dispatcher().send_some(Away(notifier, after=2, times=5), notifier.clock)  # type: ignore[arg-type]
 
-    notifier.clock.now = NOON + 2 * LEASE
+    await leases_run(notifier, LEASE)
     await post.goes_out()
     assert len(mailbox.letters) == 1
     assert (await notifier.row(Email)).state == "sent"
@@ -307,7 +307,7 @@ async def test_a_database_that_stays_away_after_the_try_makes_a_repeat_that_is_c
     with pytest.raises(ConnectionRefusedError):
         await post.dispatcher().send_some(Away(notifier, after=2), notifier.clock)  # type: ignore[arg-type]
 
-    notifier.clock.now = NOON + LEASE
+    await leases_run(notifier, LEASE)
     await post.goes_out()
 
     assert len(mailbox.letters) == 2
@@ -338,11 +338,11 @@ async def test_a_notifier_killed_between_the_servers_250_and_its_own_commit_repe
     assert len(mailbox.letters) == 1
     assert sorted(email.state for email in await notifier.rows(Email)) == ["queued", "queued"]
 
-    notifier.clock.now = NOON + LEASE - timedelta(seconds=1)
+    await leases_run(notifier, LEASE - timedelta(seconds=30))
     await post.goes_out()
     assert len(mailbox.letters) == 2
     assert possibly_repeated() == before
-    notifier.clock.now = NOON + LEASE
+    await leases_run(notifier, timedelta(seconds=30))
     await post.goes_out()
 
     ids = [letter["Message-ID"] for letter in mailbox.letters]
