@@ -1,7 +1,7 @@
 """The topics of deploy/topics.yaml: read, and made on a broker.
 
-`python -m deploy.kafka.topics` makes what is missing on the cluster that a service's KAFKA_… settings name. Exit code 1:
-a topic that exists has another number of partitions, or is kept for another time, than the file says.
+`python -m deploy.kafka.topics` makes what is missing on the cluster that a service's KAFKA_… settings name. Exit code
+1: a topic that exists has another number of partitions, or is kept for another time, than the file says.
 """
 
 import asyncio
