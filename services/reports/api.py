@@ -14,6 +14,7 @@ from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import QueryParameter
+from litestar.response import ServerSentEvent
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports import figures, queries
@@ -32,9 +33,11 @@ from services.reports.answers import (
 )
 from services.reports.api_keys import account_let_in
 from services.reports.days import Granularity, WrongDays, days_between
+from services.reports.live import tell_changes
 from services.reports.problems import wrong_parameter
 from services.reports.queries import Asked
 from services.reports.tables import Account, Rating
+from shared.chassis.requests import ENDLESS
 from shared.chassis.tenancy import session_of
 from shared.contracts.event import MAX_ID_LENGTH
 from shared.public_pages.api_keys import brought_key, opens_nothing
@@ -179,9 +182,28 @@ async def list_responses(
     )
 
 
+@get(
+    "/live",
+    opt={ENDLESS: True},
+    media_type="text/event-stream",
+    responses={
+        200: ResponseSpec(str, description="Events as they happen", media_type="text/event-stream"),
+        503: _problem("Too many readers, or nobody who tells; see Retry-After"),
+        **PROBLEMS,
+    },
+)
+async def tell_of_changes(account: NamedDependency[Account], state: State) -> ServerSentEvent:
+    """Server-sent events: `changed` at once, and whenever a figure of the account has changed.
+
+    The event holds no figure: ask for what you show. After a quarter of an hour, and when the connection is lost, come
+    again; any client of server-sent events does so by itself.
+    """
+    return tell_changes(account, state.live)
+
+
 api = Router(
     "/api/v1/csat",
-    route_handlers=[show_summary, show_distribution, show_agents, show_trend, list_responses],
+    route_handlers=[show_summary, show_distribution, show_agents, show_trend, list_responses, tell_of_changes],
     dependencies={
         "account": Provide(account_of_key),
         "session": Provide(session_of_account),
