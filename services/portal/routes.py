@@ -19,6 +19,7 @@ from services.portal.attached_files import keep
 from services.portal.attachment_routes import download_attachment
 from services.portal.chosen_files import Files, not_stored, problems_of
 from services.portal.file_types import label
+from services.portal.live import news_of
 from services.portal.replies import put_aside, take_reply, take_solution
 from services.portal.storage import StorageFailed
 from services.portal.tables import Account
@@ -156,11 +157,11 @@ async def tell_news(
 
     503 when this replica cannot, or has too many readers.
     """
-    if not state.live.has_room(ticket):
+    if not state.live.has_room(ticket.account_id, ticket.ticket_id):
         return Response(None, status_code=503, headers={"Retry-After": "60"})
     seen = request.headers.get("last-event-id") or request.query_params.get("since", "")
     since = min(int(seen) if seen.isdecimal() and len(seen) < 19 else ticket.revision, ticket.revision)
-    return ServerSentEvent(state.live.news(ticket, since, state.sessions), headers={"Cache-Control": "no-store"})
+    return ServerSentEvent(news_of(ticket, since, state.live, state.sessions), headers={"Cache-Control": "no-store"})
 
 
 @get("/t/{token:str}/challenge", exception_handlers={TooManyRequestsException: tell_programs})
