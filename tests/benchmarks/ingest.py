@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from services.reports.event_log import open_log
 from services.reports.terminal import Tell
 from services.reports.verification import TABLES
+from shared.chassis.cluster import Cluster
 from shared.contracts import SurveyCreated, SurveyExpired, SurveySubmitted
 from tests.benchmarks.data import Account, events, ratings
 from tests.benchmarks.measuring import Ratio
@@ -107,7 +108,7 @@ class Inexact(AssertionError):
 
 async def publish(kafka: str, accounts: Sequence[Account], count: int, until: datetime, tell: Tell) -> int:
     """Publish about so many events of surveys, and tell how many. Raises ClickException where there are others."""
-    async with open_log(kafka, [event.topic for event in HEARD]) as known:
+    async with open_log(Cluster(kafka), [event.topic for event in HEARD]) as known:
         if any((await known.end()).values()):
             raise click.ClickException(f"There are records in Kafka at {kafka}. Give one whose topics are empty.")
     log = Log(kafka)
@@ -171,7 +172,7 @@ async def _consumed(database: Database, folder: Any, count: int) -> float:
 async def _bare(database: Database, count: int, write: Write) -> float:
     """Read the whole log and write it, a transaction for what one poll gave; tell the seconds an event."""
     decoders = {event.topic: msgspec.json.Decoder(event) for event in HEARD}
-    async with open_log(database.kafka, decoders) as log:
+    async with open_log(Cluster(database.kafka), decoders) as log:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=database.kafka, enable_auto_commit=False, isolation_level="read_committed"
         )
