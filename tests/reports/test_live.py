@@ -12,6 +12,7 @@ from sqlalchemy import func, select, text
 
 from services.reports import app, handlers
 from services.reports.rollup import CHANNEL
+from services.reports.settings import Settings
 from services.reports.shadow import SCHEMA, Shadow
 from services.reports.tables import CsatDaily
 from tests.builders import NOON, an_account
@@ -33,7 +34,7 @@ async def replicas(reports: Stage) -> AsyncIterator[tuple[str, str]]:
 @asynccontextmanager
 async def replica(reports: Stage) -> AsyncIterator[Stage]:
     """Another process of reports on the same database."""
-    service = app.create_service(reports.service.settings, reports.clock)
+    service = app.create_service(Settings.model_validate(reports.service.settings.model_dump()), reports.clock)
     other = Stage(service, app.create_app(service), reports.clock)
     try:
         yield other
