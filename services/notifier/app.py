@@ -24,6 +24,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
         chores=[dispatcher.send_due_emails, report_backlog, Retention(periods(settings)).keep_to_periods],
         checks=[late_emails],
         clock=clock,
+        guarded=True,
     )
 
 

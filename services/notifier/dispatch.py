@@ -27,6 +27,7 @@ from shared.chassis import tracing
 from shared.chassis.clock import Clock
 from shared.chassis.database import Sessions, is_outage
 from shared.chassis.telemetry import count_when_committed
+from shared.chassis.tenancy import transaction_of
 
 LANES = 4
 """Connections to the mail server at a time."""
@@ -170,7 +171,7 @@ async def _settle_at_last(
 
 
 async def _settle(email: Email, failure: Later | Never | NotAnAddress | None, sessions: Sessions, now: datetime) -> str:
-    async with sessions.begin() as session:
+    async with transaction_of(email.account_id, sessions) as session:
         held = await session.scalar(queries.leased(email.id, email.attempts))
         if held is None:  # our lease ran out and somebody else has it in hand
             return "overtaken"

@@ -9,7 +9,7 @@ import asyncio
 import json
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
@@ -17,6 +17,7 @@ from typing import cast
 import asyncpg
 from litestar.response.sse import ServerSentEventMessage
 from prometheus_client import Gauge
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.portal import queries
 from services.portal.ticket import Ticket
@@ -63,7 +64,9 @@ class Live:
         total = sum(len(readers) for readers in self._readers.values())
         return self.listening and total < MOST and len(self._readers.get(_key(ticket), ())) < MOST_OF_A_TICKET
 
-    async def news(self, ticket: Ticket, since: int, sessions: Sessions) -> AsyncIterator[ServerSentEventMessage]:
+    async def news(
+        self, ticket: Ticket, since: int, sessions: Callable[[], AsyncSession]
+    ) -> AsyncIterator[ServerSentEventMessage]:
         """Tell a reader of every revision after `since`, until they leave, the time is up or the service stops."""
         loop = asyncio.get_running_loop()
         reader, ends_at = _Reader(), loop.time() + LONGEST_SECONDS
