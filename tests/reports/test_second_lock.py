@@ -1,7 +1,7 @@
 """Row-level security: what PostgreSQL shows of one account to who asks for another, when a query forgets its WHERE.
 
-No policy binds a superuser; on stage the service connects as it is deployed, as a role that owns its database and nothing
-else. tests/attacks/test_second_lock.py has what holds for each service.
+No policy binds a superuser; on stage the service connects as it is deployed, as a role that owns its database and no
+more. tests/attacks/test_second_lock.py has what holds for each service.
 """
 
 import asyncpg
