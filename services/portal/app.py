@@ -10,7 +10,7 @@ from services.portal.attachments import Attachments
 from services.portal.chosen_files import Limits
 from services.portal.handlers import events
 from services.portal.link import TicketLinks
-from services.portal.live import Live
+from services.portal.live import CHANNEL, MOST_OF_A_TICKET
 from services.portal.retention import periods
 from services.portal.rich_text import formatted, passages
 from services.portal.routes import ROUTES
@@ -22,6 +22,7 @@ from shared.chassis.lifecycle import Service
 from shared.chassis.retention import Retention
 from shared.public_pages.branding import brand_routes
 from shared.public_pages.captcha import Gate
+from shared.public_pages.live import Live
 from shared.public_pages.pace import Pace
 from shared.public_pages.pages import public_app
 from shared.public_pages.quarantine import Quarantine
@@ -37,7 +38,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
     gate = Gate(key, SpentChallenge, limiter)
     quarantine = Quarantine(Quarantined)
     attachments = attachments_of(settings)
-    live = Live()
+    live = Live(CHANNEL, most_of_one=MOST_OF_A_TICKET)
     return Service(
         name="portal",
         settings=settings,

@@ -1,129 +1,26 @@
-"""News for open pages: who has a ticket's page open hears that it changed, whichever replica took the change.
+"""News for open ticket pages, by the ticket's revision, which a trigger raises and tells of."""
 
-A trigger tells PostgreSQL's channel of it in the transaction that raises a ticket's revision; one connection of each
-replica listens, and wakes those of its own readers whom it concerns. What they are sent is the revision, and the page
-then asks for itself anew. A reader holds no connection to the database.
-"""
+from collections.abc import AsyncIterator
 
-import asyncio
-import json
-import random
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import cast
-
-import asyncpg
 from litestar.response.sse import ServerSentEventMessage
-from prometheus_client import Gauge
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.portal import queries
 from services.portal.ticket import Ticket
-from shared.chassis.clock import Clock
 from shared.chassis.database import Sessions
+from shared.chassis.tenancy import session_of
+from shared.public_pages.live import Live
 
 CHANNEL = "ticket_changed"
 """The trigger's, in migration portal_0006."""
 
-HEARTBEAT_SECONDS = 15.0
-"""Between signs of life to a reader, which keep proxies from hanging up, and to the database."""
-
-LONGEST_SECONDS = 900.0
-"""Then a reader must come again, and its link is looked at again."""
-
-RETRY_MS = (2000, 8000)
-"""When a browser comes back whose stream ended: at random in between, since a lost connection ends all of them."""
-
 MOST_OF_A_TICKET = 10
-MOST = 1000
-"""Readers of this replica. Who comes when there are so many looks for news by itself, every minute."""
-
-READERS = Gauge("closeloop_live_readers", "Open ticket pages that are told of news as it happens.")
 
 
-@dataclass(eq=False)
-class _Reader:
-    """An open page; `revision` is the newest that there is news of."""
+def news_of(ticket: Ticket, since: int, live: Live, sessions: Sessions) -> AsyncIterator[ServerSentEventMessage]:
+    """Tell a reader of every revision of the ticket after `since`."""
 
-    woken: asyncio.Event = field(default_factory=asyncio.Event)
-    revision: int = 0
-    dismissed: bool = False
+    async def newest() -> int:
+        async with session_of(ticket.account_id, sessions) as session:
+            return await session.scalar(queries.revision_of(ticket)) or 0
 
-
-class Live:
-    """The readers of this replica, and who tells them."""
-
-    def __init__(self) -> None:
-        self._readers: defaultdict[tuple[str, str], set[_Reader]] = defaultdict(set)
-        self.listening = False
-
-    def has_room(self, ticket: Ticket) -> bool:
-        """Whether one more reader of a ticket would be told, and there are not too many."""
-        total = sum(len(readers) for readers in self._readers.values())
-        return self.listening and total < MOST and len(self._readers.get(_key(ticket), ())) < MOST_OF_A_TICKET
-
-    async def news(
-        self, ticket: Ticket, since: int, sessions: Callable[[], AsyncSession]
-    ) -> AsyncIterator[ServerSentEventMessage]:
-        """Tell a reader of every revision after `since`, until they leave, the time is up or the service stops."""
-        loop = asyncio.get_running_loop()
-        reader, ends_at = _Reader(), loop.time() + LONGEST_SECONDS
-        readers = self._readers[_key(ticket)]
-        readers.add(reader)
-        READERS.inc()
-        try:
-            yield ServerSentEventMessage(data=None, retry=random.randint(*RETRY_MS))  # noqa: S311 - jitter
-            async with sessions() as session:  # what happened before we listened for this reader
-                reader.revision = max(reader.revision, await session.scalar(queries.revision_of(ticket)) or 0)
-            while not reader.dismissed and loop.time() < ends_at:
-                if reader.revision > since:
-                    since = reader.revision
-                    yield ServerSentEventMessage(data=str(since), event="news", id=since)
-                try:
-                    await asyncio.wait_for(reader.woken.wait(), HEARTBEAT_SECONDS)
-                except TimeoutError:
-                    yield ServerSentEventMessage(data=None, comment="still here")
-                reader.woken.clear()
-        finally:
-            READERS.dec()
-            readers.discard(reader)
-            if not readers:
-                self._readers.pop(_key(ticket), None)
-
-    async def listen(self, sessions: Sessions, _: Clock) -> None:
-        """Listen until the connection ends. Readers then come again: what they missed is told to them then."""
-        async with sessions() as session:
-            connection = await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
-            raw = cast(asyncpg.Connection, (await connection.get_raw_connection()).driver_connection)
-            ended = asyncio.Event()
-            raw.add_termination_listener(lambda _: ended.set())
-            try:
-                await raw.add_listener(CHANNEL, self._wake)
-                self.listening = True
-                while not ended.is_set():
-                    await raw.execute("SELECT 1", timeout=HEARTBEAT_SECONDS)
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(ended.wait(), HEARTBEAT_SECONDS)
-            finally:
-                self.listening = False
-                self.dismiss()
-                await connection.invalidate()  # it listens; nobody else is to have it
-
-    def dismiss(self) -> None:
-        """Let all readers go."""
-        for readers in self._readers.values():
-            for reader in readers:
-                reader.dismissed = True
-                reader.woken.set()
-
-    def _wake(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        account_id, ticket_id, revision = json.loads(str(payload))
-        for reader in self._readers.get((account_id, ticket_id), ()):
-            reader.revision = max(reader.revision, revision)
-            reader.woken.set()
-
-
-def _key(ticket: Ticket) -> tuple[str, str]:
-    return ticket.account_id, ticket.ticket_id
+    return live.news(ticket.account_id, ticket.ticket_id, since=since, newest=newest)

@@ -1,7 +1,6 @@
 """The ticket page. Looking changes nothing, since mail scanners open every link; only a POST does."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
@@ -20,13 +19,14 @@ from services.portal.attached_files import keep
 from services.portal.attachment_routes import download_attachment
 from services.portal.chosen_files import Files, not_stored, problems_of
 from services.portal.file_types import label
+from services.portal.live import news_of
 from services.portal.replies import put_aside, take_reply, take_solution
 from services.portal.storage import StorageFailed
 from services.portal.tables import Account
 from services.portal.ticket import MAX_REPLY_LENGTH, Ticket, reopened_by_last_reply
 from services.portal.uploads import read_form
 from shared.chassis.requests import ENDLESS
-from shared.chassis.tenancy import session_of, transaction_of
+from shared.chassis.tenancy import transaction_of
 from shared.public_pages import honeypot
 from shared.public_pages.access_links import digest
 from shared.public_pages.captcha import CaptchaRefused
@@ -164,12 +164,11 @@ async def tell_news(
 
     503 when this replica cannot, or has too many readers.
     """
-    if not state.live.has_room(ticket):
+    if not state.live.has_room(ticket.account_id, ticket.ticket_id):
         return Response(None, status_code=503, headers={"Retry-After": "60"})
     seen = request.headers.get("last-event-id") or request.query_params.get("since", "")
     since = min(int(seen) if seen.isdecimal() and len(seen) < 19 else ticket.revision, ticket.revision)
-    sessions = partial(session_of, ticket.account_id, state.sessions)
-    return ServerSentEvent(state.live.news(ticket, since, sessions), headers={"Cache-Control": "no-store"})
+    return ServerSentEvent(news_of(ticket, since, state.live, state.sessions), headers={"Cache-Control": "no-store"})
 
 
 @get("/t/{token:str}/challenge", exception_handlers={TooManyRequestsException: tell_programs})

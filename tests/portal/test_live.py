@@ -17,10 +17,11 @@ import pytest_asyncio
 from sqlalchemy import text, update
 
 from deploy.server_process import free_port
-from services.portal import live
 from services.portal.link import AccessLink
-from services.portal.live import CHANNEL, MOST_OF_A_TICKET, Live
+from services.portal.live import CHANNEL, MOST_OF_A_TICKET
 from services.portal.ticket import Ticket
+from shared.public_pages import live
+from shared.public_pages.live import Live
 from tests.attacks.server import serving
 from tests.attacks.test_rate_limits import replica
 from tests.builders import a_reply_sent, a_ticket, a_ticket_updated
@@ -189,7 +190,7 @@ async def test_too_many_readers_are_sent_away(
 ) -> None:
     """Of one ticket, and in all: 503, and the page looks for itself. Who leaves makes room."""
     first, second = await mailed(portal), await mailed(portal, ticket_id="T-2")
-    monkeypatch.setattr(live, "MOST_OF_A_TICKET", 1)
+    monkeypatch.setattr(portal.service.provided["live"], "most_of_one", 1)
     monkeypatch.setattr(live, "MOST", 2)
 
     async with opened(replicas[0], f"{first}/events"):
