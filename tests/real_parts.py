@@ -22,6 +22,7 @@ from deploy.kafka.native import NativeKafka, answers
 from deploy.kafka.topics import provision
 from deploy.postgres.embedded import EmbeddedPostgres, PostgresServer
 from deploy.server_process import free_port
+from shared.chassis.cluster import Cluster
 
 POSTGRES_IMAGE = "postgres:18"
 PULL_SECONDS = 90
@@ -127,7 +128,7 @@ def _succeeds(command: list[str], seconds: float) -> bool:
 
 def _with_topics(bootstrap_servers: str) -> str:
     with ThreadPoolExecutor(max_workers=1) as thread:
-        outcome = thread.submit(asyncio.run, provision(bootstrap_servers)).result()
+        outcome = thread.submit(asyncio.run, provision(Cluster(bootstrap_servers))).result()
     if outcome.mismatches:
         raise RuntimeError("; ".join(outcome.mismatches))
     return bootstrap_servers

@@ -1,11 +1,10 @@
 """The topics of deploy/topics.yaml: read, and made on a broker.
 
-`python -m deploy.kafka.topics` makes what is missing on KAFKA_BOOTSTRAP_SERVERS. Exit code 1: a topic that
-exists has another number of partitions, or is kept for another time, than the file says.
+`python -m deploy.kafka.topics` makes what is missing on the cluster that a service's KAFKA_… settings name. Exit code
+1: a topic that exists has another number of partitions, or is kept for another time, than the file says.
 """
 
 import asyncio
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from shared.chassis.cluster import Cluster, ClusterSettings
 
 FILE = Path(__file__).parents[1] / "topics.yaml"
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -57,7 +58,7 @@ def load() -> list[Topic]:
     return topics
 
 
-async def provision(bootstrap_servers: str) -> Provisioned:
+async def provision(cluster: Cluster) -> Provisioned:
     """Make the topics that are missing and report those that are not as the file says.
 
     Never changes one that is there: more partitions would move keys and break their order, and a shorter retention
@@ -65,7 +66,7 @@ async def provision(bootstrap_servers: str) -> Provisioned:
     the same time. Raises aiokafka's KafkaError.
     """
     topics = load()
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = AIOKafkaAdminClient(**cluster.client)
     await admin.start()
     try:
         present = await admin.list_topics()
@@ -121,8 +122,8 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[Topic]) -> list[str]:
 
 
 def main() -> int:
-    """Make the topics on KAFKA_BOOTSTRAP_SERVERS and say what was done."""
-    outcome = asyncio.run(provision(os.environ["KAFKA_BOOTSTRAP_SERVERS"]))
+    """Make the topics on the cluster that the environment names and say what was done."""
+    outcome = asyncio.run(provision(ClusterSettings.from_environment().cluster))
     for name in outcome.created:
         print(f"created {name}")
     for mismatch in outcome.mismatches:

@@ -20,6 +20,7 @@ from deploy.postgres.embedded import EmbeddedPostgres, PostgresServer
 from deploy.sandbox.desk.demo import AGENTS
 from deploy.sandbox.layout import PROGRAMS, ROOT, Layout, NotStarted
 from deploy.server_process import ServerProcess
+from shared.chassis.cluster import Cluster
 from shared.chassis.migrations import migrate
 
 READY_SECONDS = 60.0
@@ -62,7 +63,7 @@ class Supervisor:
                 asyncio.to_thread(self._start_database, parts), asyncio.to_thread(self._start_kafka, parts)
             )
             if self._layout.given_kafka:
-                await topics.provision(kafka)
+                await topics.provision(Cluster(kafka))
             urls = {name: await asyncio.to_thread(database.create_database, name) for name in PROGRAMS}
         except (RuntimeError, KafkaError) as reason:
             raise NotStarted(str(reason)) from reason

@@ -7,6 +7,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from shared.chassis.cluster import Cluster
+
 BATCH_RECORDS = 500
 POLL_MS = 100
 
@@ -53,10 +55,10 @@ class EventLog:
 
 
 @asynccontextmanager
-async def open_log(bootstrap_servers: str, topics: Iterable[str]) -> AsyncIterator[EventLog]:
+async def open_log(cluster: Cluster, topics: Iterable[str]) -> AsyncIterator[EventLog]:
     """Connect, and find the topics' partitions. Raises LogUnusable when Kafka does not answer or misses a topic."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
+        **cluster.client,
         client_id="closeloop-reports-rebuild",
         enable_auto_commit=False,
         auto_offset_reset="none",  # an offset that is not there any more is an error, and no leap to another
@@ -64,24 +66,24 @@ async def open_log(bootstrap_servers: str, topics: Iterable[str]) -> AsyncIterat
         fetch_max_wait_ms=50,  # questions about offsets wait behind a fetch
     )
     try:
-        partitions = await _partitions(bootstrap_servers, topics)
+        partitions = await _partitions(cluster, topics)
         await consumer.start()
         yield EventLog(consumer, partitions)
     except KafkaError as failure:
-        raise LogUnusable(f"Kafka at {bootstrap_servers} does not answer as it should: {failure}") from failure
+        raise LogUnusable(f"Kafka at {cluster.bootstrap_servers} does not answer as it should: {failure}") from failure
     finally:
         await consumer.stop()
 
 
-async def _partitions(bootstrap_servers: str, topics: Iterable[str]) -> list[TopicPartition]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+async def _partitions(cluster: Cluster, topics: Iterable[str]) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(**cluster.client)
     await admin.start()
     try:
         described = await admin.describe_topics(list(topics))
     finally:
         await admin.close()
     if missing := [topic["topic"] for topic in described if topic["error_code"]]:
-        raise LogUnusable(f"Kafka at {bootstrap_servers} has no topic {', '.join(sorted(missing))}")
+        raise LogUnusable(f"Kafka at {cluster.bootstrap_servers} has no topic {', '.join(sorted(missing))}")
     return [
         TopicPartition(topic["topic"], partition["partition"])
         for topic in described

@@ -237,7 +237,7 @@ async def rebuilding(service: Service, choices: Choices, tell: Tell) -> AsyncIte
         shadow = await Shadow.beside(live, service.settings.database_url)
         opened.push_async_callback(shadow.engine.dispose)
         await live.commit()
-        log = await opened.enter_async_context(open_log(service.settings.kafka_bootstrap_servers, topics))
+        log = await opened.enter_async_context(open_log(service.settings.cluster, topics))
         rebuild = Rebuild(service, choices, tell, live=live, shadow=shadow, log=log)
         await rebuild.begin()
         yield rebuild

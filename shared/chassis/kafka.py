@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.chassis import telemetry
 from shared.chassis.clock import Clock
+from shared.chassis.cluster import Cluster
 from shared.chassis.consumer import Amend, Consumer, Handler
 from shared.chassis.database import Sessions, is_outage
 from shared.chassis.dead_letters import DeadLetter, TooManyDeadLetters
@@ -124,10 +125,11 @@ class Consumers:
             _subscribe(broker, topic, consumer, service=service, session_timeout_ms=session_timeout_ms)
 
 
-def connect(bootstrap_servers: str, *, service: str) -> KafkaBroker:
+def connect(cluster: Cluster, *, service: str) -> KafkaBroker:
     """Make the broker the service's consumers run on. Publishing is the relay's alone."""
     return KafkaBroker(
-        bootstrap_servers.split(","),
+        cluster.bootstrap_servers.split(","),
+        security=cluster.security,
         client_id=f"closeloop-{service}",
         allow_auto_create_topics=False,
         consumer_only=True,

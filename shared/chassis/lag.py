@@ -11,6 +11,8 @@ from typing import Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from shared.chassis.cluster import Cluster
+
 ANSWER_SECONDS = 10.0
 
 
@@ -35,11 +37,11 @@ class Place:
 class LagMeter:
     """Asks a cluster where the groups of `service` stand on `topics`. Open it with `async with`."""
 
-    def __init__(self, bootstrap_servers: str, *, service: str, topics: Collection[str]) -> None:
+    def __init__(self, cluster: Cluster, *, service: str, topics: Collection[str]) -> None:
         self._groups = {topic: group_of(service, topic) for topic in topics}
         client_id = f"closeloop-{service}-lag"
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, client_id=client_id)
-        self._log = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, client_id=client_id)
+        self._admin = AIOKafkaAdminClient(**cluster.client, client_id=client_id)
+        self._log = AIOKafkaConsumer(**cluster.client, client_id=client_id)
 
     async def __aenter__(self) -> Self:
         """Connect. Raises when the cluster does not answer."""

@@ -108,7 +108,7 @@ class Service:
     @asynccontextmanager
     async def running(self, _: Litestar) -> AsyncIterator[None]:
         """Litestar's lifespan: consumers, relay and chores run as long as the app does."""
-        relay = Relay(self.engine, service=self.name, bootstrap_servers=self.settings.kafka_bootstrap_servers)
+        relay = Relay(self.engine, service=self.name, cluster=self.settings.cluster)
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "consumers": self._consume,
             "housekeeping": self._keep_house,
@@ -130,7 +130,7 @@ class Service:
 
     async def _consume(self) -> None:
         """Connect to Kafka and consume until cancelled. Raises when Kafka does not answer at the start."""
-        broker = kafka.connect(self.settings.kafka_bootstrap_servers, service=self.name)
+        broker = kafka.connect(self.settings.cluster, service=self.name)
         self.consumers.attach(broker, service=self.name, session_timeout_ms=self.settings.kafka_session_timeout_ms)
         try:
             await broker.start()

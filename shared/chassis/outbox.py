@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.chassis import envelope, telemetry, tracing
+from shared.chassis.cluster import Cluster
 from shared.chassis.database import ChassisTable, Timestamp
 from shared.contracts.event import Event
 
@@ -79,10 +80,10 @@ def emit(session: AsyncSession, event: Event) -> None:
 class Relay:
     """Publishes one service's outbox, oldest first."""
 
-    def __init__(self, engine: AsyncEngine, *, service: str, bootstrap_servers: str) -> None:
+    def __init__(self, engine: AsyncEngine, *, service: str, cluster: Cluster) -> None:
         self._engine = engine
         self._service = service
-        self._bootstrap_servers = bootstrap_servers
+        self._cluster = cluster
         self._refused: dict[str, float] = {}
         """Topics that refused an event last, and until when they are held up, in seconds of the monotonic clock."""
 
@@ -98,7 +99,7 @@ class Relay:
             while not await connection.scalar(select(func.pg_try_advisory_lock(_LOCK))):  # noqa: ASYNC110
                 await asyncio.sleep(RETRY_SECONDS)
             producer = AIOKafkaProducer(
-                bootstrap_servers=self._bootstrap_servers,
+                **self._cluster.client,
                 client_id=f"closeloop-{self._service}-relay",
                 acks="all",
                 enable_idempotence=True,

@@ -1,11 +1,10 @@
 """Settings from the environment. A service with wrong settings does not start, and says what is wrong in one line."""
 
-import sys
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr
 
+from shared.chassis.cluster import ClusterSettings
 from shared.chassis.database import async_driver
 
 
@@ -27,13 +26,10 @@ SecretKey = Annotated[SecretStr, AfterValidator(_long_enough)]
 Days = Annotated[int, Field(ge=1, le=36_500)]
 
 
-class Settings(BaseSettings):
+class Settings(ClusterSettings):
     """What every service needs to know. Variables have the field's name in capitals, `DATABASE_URL` and so on."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
     database_url: DatabaseUrl
-    kafka_bootstrap_servers: str
     host: str = "127.0.0.1"
     port: int = 8000
     log_level: str = "INFO"
@@ -48,15 +44,3 @@ class Settings(BaseSettings):
 
     dead_letter_days: Days = 90
     """How long a record that had no effect is kept."""
-
-    @classmethod
-    def from_environment(cls) -> Self:
-        """Read the environment, or end the process with one line for each wrong variable."""
-        try:
-            return cls()  # pyright: ignore[reportCallIssue] - the fields come from the environment
-        except ValidationError as invalid:
-            lines = [
-                f"  {'.'.join(map(str, error['loc'])).upper()}: {error['msg'].removeprefix('Value error, ')}"
-                for error in invalid.errors()
-            ]
-            sys.exit("\n".join(["These settings are missing or wrong:", *lines]))

@@ -34,9 +34,7 @@ def status_command(program: Program) -> click.Command:
                 troubles = [await check(session, service.clock()) for check in service.checks]
             topics = list(service.consumers.by_topic)
             try:
-                async with LagMeter(
-                    service.settings.kafka_bootstrap_servers, service=service.name, topics=topics
-                ) as meter:
+                async with LagMeter(service.settings.cluster, service=service.name, topics=topics) as meter:
                     places = await meter.measure()
             except Exception as failure:  # noqa: BLE001 - whatever it is, it is told
                 places = None

@@ -33,7 +33,7 @@ class VitalSigns:
     ) -> None:
         self.behind: int | None = None
         self._name = name
-        self._servers = settings.kafka_bootstrap_servers
+        self._cluster = settings.cluster
         self._sessions = sessions
         self._consumers = consumers
         self._assigned = assigned
@@ -56,7 +56,7 @@ class VitalSigns:
         topics = list(self._consumers.by_topic)
         while topics:
             try:
-                async with LagMeter(self._servers, service=self._name, topics=topics) as meter:
+                async with LagMeter(self._cluster, service=self._name, topics=topics) as meter:
                     while True:
                         self._judge(await meter.measure())
                         await asyncio.sleep(LOOK_SECONDS)

@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from faststream import AckPolicy
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
+from shared.chassis.cluster import Cluster
 from shared.chassis.dead_letters import DeadLetter
 from shared.chassis.kafka import connect
 from shared.chassis.lifecycle import Service
@@ -60,7 +61,7 @@ def test_every_subscriber_commits_only_what_it_finished() -> None:
         settings=Settings(database_url="postgresql://nowhere/x", kafka_bootstrap_servers="127.0.0.1:1"),
         events=events,
     )
-    broker = connect("127.0.0.1:1", service="counting")
+    broker = connect(Cluster("127.0.0.1:1"), service="counting")
     service.consumers.attach(broker, service="counting", session_timeout_ms=6000)
 
     assert len(broker.subscribers) == len(events.handlers)

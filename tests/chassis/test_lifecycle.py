@@ -17,6 +17,7 @@ from deploy.kafka.native import NativeKafka
 from deploy.kafka.topics import provision
 from deploy.server_process import free_port
 from shared.chassis import command_line, lifecycle
+from shared.chassis.cluster import Cluster
 from shared.chassis.kafka import EventRouter
 from shared.chassis.lifecycle import Service
 from shared.chassis.settings import Settings
@@ -97,7 +98,7 @@ async def test_a_stop_is_bounded_though_the_broker_froze(
     """A supervisor that waits for us does not wait for a broker. Asks for `kafka`, since CI must have one."""
     broker = NativeKafka(tmp_path_factory.mktemp("frozen"))
     broker.start()
-    await provision(broker.bootstrap_servers)
+    await provision(Cluster(broker.bootstrap_servers))
     settings = Settings(
         database_url=counting.service.settings.database_url, kafka_bootstrap_servers=broker.bootstrap_servers
     )

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import UnknownTopicOrPartitionError
 from sqlalchemy.exc import IntegrityError
 
+from shared.chassis.cluster import Cluster
 from shared.chassis.database import connect
 from shared.chassis.lifecycle import keep_going
 from shared.chassis.outbox import BATCH, OutboxMessage, Relay, emit
@@ -25,7 +26,7 @@ async def relaying(stage: Stage, kafka: str, relays: int = 1) -> AsyncIterator[N
         for _ in range(relays)
     ]
     tasks = [
-        asyncio.create_task(keep_going("relay", Relay(engine, service="counting", bootstrap_servers=kafka).lead))
+        asyncio.create_task(keep_going("relay", Relay(engine, service="counting", cluster=Cluster(kafka)).lead))
         for engine in engines
     ]
     try:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from shared.chassis import vital_signs
+from shared.chassis.cluster import Cluster
 from shared.chassis.consumer import Consumer
 from shared.chassis.lag import LagMeter
 from shared.chassis.watchdog import Watchdog
@@ -137,7 +138,10 @@ async def test_a_consumer_at_its_limit_stands_still_and_says_so(counting: Stage,
     for subject in subjects:
         failing[subject] = [ValueError("broken by a release")] * 99
     service = fresh_service(counting, kafka, dead_letter_limit=2)
-    async with LagMeter(kafka, service=service.name, topics=["ticket.updated"]) as meter, service.running(None):
+    async with (
+        LagMeter(Cluster(kafka), service=service.name, topics=["ticket.updated"]) as meter,
+        service.running(None),
+    ):
         async with asyncio.timeout(30):
             while sum(place.behind for place in (await meter.measure()).values()):
                 await asyncio.sleep(0.1)

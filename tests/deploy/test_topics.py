@@ -10,6 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from deploy.kafka.native import NativeKafka
 from deploy.kafka.topics import load, provision
+from shared.chassis.cluster import Cluster
 from shared.contracts import EVENTS
 
 TOPICS = {topic.name: topic for topic in load()}
@@ -51,8 +52,8 @@ def test_facts_are_kept_for_ever() -> None:
 
 async def test_provisioning_makes_what_is_missing_and_can_be_repeated(empty_broker: str) -> None:
     """Each deployment runs it; two at the same time do no harm."""
-    first, second = await asyncio.gather(provision(empty_broker), provision(empty_broker))
-    third = await provision(empty_broker)
+    first, second = await asyncio.gather(provision(Cluster(empty_broker)), provision(Cluster(empty_broker)))
+    third = await provision(Cluster(empty_broker))
 
     assert sorted(first.created + second.created) == sorted(TOPICS)
     assert (third.created, third.mismatches) == ((), ())
@@ -76,7 +77,7 @@ async def test_a_topic_that_is_not_as_the_file_says_is_reported_and_left_alone(
     )
     monkeypatch.setattr("deploy.kafka.topics.FILE", file)
 
-    outcome = await provision(empty_broker)
+    outcome = await provision(Cluster(empty_broker))
 
     assert outcome.created == ()
     assert outcome.mismatches == (

@@ -9,6 +9,7 @@ from deploy.kafka.native import NativeKafka
 from deploy.kafka.topics import provision
 from deploy.postgres.embedded import EmbeddedPostgres, PostgresServer
 from deploy.server_process import free_port
+from shared.chassis.cluster import Cluster
 from tests.faults.journal import Journal
 from tests.faults.log import Log
 from tests.faults.run import Run
@@ -24,7 +25,7 @@ async def own_parts(folder: Path) -> AsyncIterator[tuple[NativeKafka, Mapping[st
     servers = {name: EmbeddedPostgres(folder / f"postgres-{name}", free_port(), durable=False) for name in SERVICES}
     try:
         await asyncio.gather(*(asyncio.to_thread(part.start) for part in (kafka, *servers.values())))
-        await provision(kafka.bootstrap_servers)
+        await provision(Cluster(kafka.bootstrap_servers))
         yield kafka, servers
     finally:
         await asyncio.gather(

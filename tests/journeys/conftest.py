@@ -8,6 +8,7 @@ import pytest_asyncio
 from deploy.kafka.native import NativeKafka
 from deploy.kafka.topics import provision
 from deploy.postgres.embedded import PostgresServer
+from shared.chassis.cluster import Cluster
 from tests.product import HelpDesk, Product
 
 
@@ -43,7 +44,7 @@ async def broker(tmp_path_factory: pytest.TempPathFactory, kafka: str) -> AsyncI
     """
     own = NativeKafka(tmp_path_factory.mktemp("outage"))
     own.start()
-    await provision(own.bootstrap_servers)
+    await provision(Cluster(own.bootstrap_servers))
     try:
         yield own
     finally:

@@ -17,6 +17,7 @@ from services.reports import app
 from services.reports.__main__ import main
 from services.reports.handlers import events
 from services.reports.settings import Settings
+from shared.chassis.cluster import Cluster
 from shared.chassis.lifecycle import Service
 from tests.reports.log import Log
 from tests.stage import Stage, staged
@@ -82,7 +83,7 @@ async def log(broker: NativeKafka) -> AsyncIterator[Log]:
     """Topics with nothing in them."""
     log = Log(broker.bootstrap_servers)
     await log.forgets(*(event.topic for event in events.handlers))
-    await provision(broker.bootstrap_servers)
+    await provision(Cluster(broker.bootstrap_servers))
     await log.start()
     yield log
     await log.stop()

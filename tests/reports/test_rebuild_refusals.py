@@ -5,6 +5,7 @@ from sqlalchemy import text
 
 from deploy.kafka.topics import provision
 from services.reports.tables import Rating
+from shared.chassis.cluster import Cluster
 from shared.chassis.dead_letters import DeadLetter
 from shared.chassis.lifecycle import Service
 from tests.builders import an_account
@@ -53,7 +54,7 @@ async def test_a_log_that_is_shorter_than_what_was_read_of_it_is_another_log(
     async with made(idle) as rebuild:
         await rebuild.fill()
     await log.forgets("survey.submitted")
-    await provision(log.bootstrap_servers)
+    await provision(Cluster(log.bootstrap_servers))
 
     refused = await at_the_terminal.types("rebuild")
     restarted = await at_the_terminal.types("rebuild", "--restart")
