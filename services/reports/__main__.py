@@ -120,10 +120,8 @@ def rebuild(*, dry_run: bool, **choices: bool) -> None:
 
 
 def _show_differences(found: Sequence[verification.Difference]) -> None:
-    """Print where the rollup and the ratings disagree."""
-    columns = ("account", "day", "agent", "what", "rollup", "ratings")
-    rows = [(each.account_id, each.day, each.agent_id or "nobody", *astuple(each)[3:]) for each in found]
-    terminal.show(columns, rows)
+    """Print where the rollups and the ratings disagree."""
+    terminal.show(("account", "day", "whose", "what", "rollup", "ratings"), [astuple(each) for each in found])
 
 
 if __name__ == "__main__":

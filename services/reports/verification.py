@@ -1,4 +1,4 @@
-"""Whether the daily rollup says what the ratings say, counted anew and apart from how the rollup is kept."""
+"""Whether the rollups say what the ratings say, counted anew and apart from how the rollups are kept."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from datetime import date
 from typing import get_args
 
-from sqlalchemy import text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-from services.reports.rollup import COUNTS, KEY, become_the_only_writer
+from services.reports.rollup import COUNTS, KEYS, become_the_only_writer
 from services.reports.satisfaction import Reason
 from shared.chassis.tenancy import SEE_EVERY_ACCOUNT
 
-TABLES = ("ratings", "skipped_surveys", "csat_daily")
-"""The read model: what is counted, and the count. Accounts and keys are no part of it."""
+TABLES = ("ratings", "skipped_surveys", *KEYS)
+"""The read model: what is counted, and the counts. Accounts and keys are no part of it."""
 
 _COUNTED = {
     ("ratings", "submitted_day"): {f"score_{score}": f"score = {score}" for score in range(1, 6)},
@@ -25,14 +25,15 @@ _COUNTED = {
 }
 
 
-def _count_anew() -> str:
-    """Count an account's ratings and skipped surveys: several rows for one day of an agent, to be added up."""
+def _count_anew(rollup: str) -> str:
+    """Count an account's ratings and skipped surveys by a rollup's key: several rows for some, to be added up."""
     parts = []
     for (table, day), conditions in _COUNTED.items():
         counts = (f"count(*) FILTER (WHERE {conditions[name]})" if name in conditions else "0" for name in COUNTS)
+        key = ", ".join(day if column == "day" else column for column in KEYS[rollup])
         parts.append(
-            f"SELECT account_id, {day}, agent_id, {', '.join(counts)} FROM {table}"  # noqa: S608 - names of ours
-            f" WHERE account_id = :account_id AND {day} IS NOT NULL GROUP BY account_id, {day}, agent_id"
+            f"SELECT {key}, {', '.join(counts)} FROM {table}"  # noqa: S608 - names of ours
+            f" WHERE account_id = :account_id AND {day} IS NOT NULL GROUP BY {key}"
         )
     return " UNION ALL ".join(parts)
 
@@ -41,36 +42,47 @@ def _sums(side: str) -> str:
     return f"ARRAY[{', '.join(f'coalesce(sum({name}) FILTER (WHERE {side}), 0)' for name in COUNTS)}]::bigint[]"
 
 
-_COLUMNS = ", ".join((*KEY, *COUNTS))
-_DIFFERENCES = text(f"""
-    SELECT day, agent_id, rollup, ratings
-    FROM (
-        SELECT day, agent_id, {_sums("is_rollup")} AS rollup, {_sums("NOT is_rollup")} AS ratings
-        FROM (
-            SELECT true AS is_rollup, {_COLUMNS} FROM csat_daily WHERE account_id = :account_id
-            UNION ALL
-            SELECT false AS is_rollup, anew.* FROM ({_count_anew()}) AS anew ({_COLUMNS})
-        ) AS counts
-        GROUP BY day, agent_id
-    ) AS days
-    WHERE rollup <> ratings
-    ORDER BY day, agent_id
-""")  # noqa: S608
-_RECOUNT = text(f"""
-    INSERT INTO csat_daily ({_COLUMNS})
-    SELECT {", ".join(KEY)}, {", ".join(f"sum({name})" for name in COUNTS)}
-    FROM ({_count_anew()}) AS anew ({_COLUMNS})
-    GROUP BY {", ".join(KEY)}
-""")  # noqa: S608
+def _differences(rollup: str) -> TextClause:
+    key, columns = ", ".join(KEYS[rollup]), ", ".join((*KEYS[rollup], *COUNTS))
+    return text(f"""
+        SELECT * FROM (
+            SELECT {key}, {_sums("is_rollup")} AS rollup, {_sums("NOT is_rollup")} AS ratings
+            FROM (
+                SELECT true AS is_rollup, {columns} FROM {rollup} WHERE account_id = :account_id
+                UNION ALL
+                SELECT false AS is_rollup, anew.* FROM ({_count_anew(rollup)}) AS anew ({columns})
+            ) AS counts
+            GROUP BY {key}
+        ) AS days
+        WHERE rollup <> ratings
+        ORDER BY {key}
+    """)  # noqa: S608
+
+
+def _recount(rollup: str) -> tuple[TextClause, TextClause]:
+    key, columns = ", ".join(KEYS[rollup]), ", ".join((*KEYS[rollup], *COUNTS))
+    return (
+        text(f"DELETE FROM {rollup} WHERE account_id = :account_id"),  # noqa: S608
+        text(f"""
+            INSERT INTO {rollup} ({columns})
+            SELECT {key}, {", ".join(f"sum({name})" for name in COUNTS)}
+            FROM ({_count_anew(rollup)}) AS anew ({columns})
+            GROUP BY {key}
+        """),  # noqa: S608
+    )
+
+
+_DIFFERENCES = {rollup: _differences(rollup) for rollup in KEYS}
+_RECOUNT = [statement for rollup in KEYS for statement in _recount(rollup)]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A count that the rollup has as `rollup` and the ratings as `ratings`. `agent_id` None is nobody."""
+    """A count that a rollup has as `rollup` and the ratings as `ratings`. `whose` tells people which row of the day."""
 
     account_id: str
     day: date
-    agent_id: str | None
+    whose: str
     count: str
     rollup: int
     ratings: int
@@ -106,18 +118,25 @@ async def days(connection: AsyncConnection, account_id: str) -> int:
 
 
 async def differences(connection: AsyncConnection, account_id: str) -> list[Difference]:
-    """Compare an account's rollup with its ratings, day by day and agent by agent. Empty is as it should be."""
-    rows = await connection.execute(_DIFFERENCES, {"account_id": account_id})
+    """Compare an account's rollups with its ratings, day by day. Empty is as it should be."""
     return [
-        Difference(account_id, day, agent_id, *counts)
-        for day, agent_id, rollup, ratings in rows
-        for counts in zip(COUNTS, rollup, ratings, strict=True)
+        Difference(account_id, row.day, _whose(rollup, row), *counts)
+        for rollup, statement in _DIFFERENCES.items()
+        for row in await connection.execute(statement, {"account_id": account_id})
+        for counts in zip(COUNTS, row.rollup, row.ratings, strict=True)
         if counts[1] != counts[2]
     ]
 
 
+def _whose(rollup: str, row: Row) -> str:
+    if rollup == "csat_daily":
+        return row.agent_id or "nobody"
+    by = (column for column in KEYS[rollup] if column not in KEYS["csat_daily"] or column == "agent_id")
+    return ", ".join(f"{column.removesuffix('_id').replace('_', ' ')} {getattr(row, column) or '–'}" for column in by)
+
+
 async def recount(session: AsyncSession, account_id: str) -> None:
-    """Make an account's rollup anew from its ratings. Events wait until the transaction ends, readers do not."""
+    """Make an account's rollups anew from its ratings. Events wait until the transaction ends, readers do not."""
     await become_the_only_writer(session)
-    await session.execute(text("DELETE FROM csat_daily WHERE account_id = :account_id"), {"account_id": account_id})
-    await session.execute(_RECOUNT, {"account_id": account_id})
+    for statement in _RECOUNT:
+        await session.execute(statement, {"account_id": account_id})

@@ -112,6 +112,8 @@ class Survey(Table):
                 channel=ticket.channel,
                 # The resolution fixes whom the rating is about; a later change of assignee does not move it.
                 agent=ticket.credited_agent,
+                assignee=ticket.assignee,
+                last_replier=ticket.last_replier,
                 created_at=now,
                 expires_at=expires_at,
             ),

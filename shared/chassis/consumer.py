@@ -49,6 +49,7 @@ class Waiting(Protocol):
 class Consumer(Generic[E]):
     """Takes one topic's records for one handler.
 
+    `batched`: the handler takes a list of events.
     `limit`: how many records of the topic may die within 24 hours before it takes no more, see TooManyDeadLetters.
     `amend`: what the handler, or the dead letters, get of an event where that is not all of it.
     """
@@ -58,6 +59,7 @@ class Consumer(Generic[E]):
         event_type: type[E],
         handler: Handler,
         *,
+        batched: bool,
         sessions: Sessions,
         clock: Clock,
         provided: Mapping[str, Any],
@@ -73,6 +75,7 @@ class Consumer(Generic[E]):
         self._limit = limit
         self._may_have_letters = True  # until we looked: an earlier process may have left some
         self._handler = handler
+        self._batched = batched
         self._sessions = sessions
         self._clock = clock
         self._run_waiting = run_waiting
@@ -89,20 +92,27 @@ class Consumer(Generic[E]):
 
     async def take(self, records: Sequence[Record]) -> None:
         """Give each record its effect, all in one transaction; see the module for what holds when this returns."""
-        self.active_at = time.monotonic()
         # In order of key, so that two topics of one service lock the same tickets in the same order. Sorting is
         # stable: one key's records stay in theirs.
-        in_key_order = sorted(records, key=lambda record: record.key or b"")
+        await self._take_in_order(sorted(records, key=lambda record: record.key or b""))
+
+    async def _take_in_order(self, records: Sequence[Record]) -> None:
+        self.active_at = time.monotonic()
+        if len(records) == 1:
+            await self.take_alone(records[0])
+            return
         try:
             async with self._sessions.begin() as session:
-                await self._take_together(session, in_key_order)
+                await self._take_together(session, records)
         except Exception as failure:
             if is_outage(failure):
                 raise
-            # One of them is to blame. Alone, each gets its own transaction and the others do not suffer.
-            for record in in_key_order:
-                await self.take_alone(record)
-                self.active_at = time.monotonic()
+        else:
+            return
+        # One of them is to blame. Halves find it, and alone, in a transaction of its own, it costs the others nothing.
+        middle = len(records) // 2
+        await self._take_in_order(records[:middle])
+        await self._take_in_order(records[middle:])
 
     async def _take_together(self, session: AsyncSession, records: Sequence[Record]) -> None:
         readable, taken = [], []
@@ -148,30 +158,34 @@ class Consumer(Generic[E]):
         keys = sorted({envelope.event.key for envelope in envelopes}) if self._run_waiting else []
         await _one_at_a_time(session, keys)
         fresh = await inbox.enter(session, self.event_type.topic, envelopes)
-        repeats = []
-        now = self._clock()
+        self.active_at = time.monotonic()
+        repeats, news = [], []
         heard = await self._heard(session, [envelope.event for envelope in envelopes])
         for envelope, event in zip(envelopes, heard, strict=True):
             if envelope.name in fresh:
                 fresh.discard(envelope.name)
-                if event is None:
-                    self._count("applied", session)
-                    continue
-                with tracing.span(
-                    f"process {self.event_type.topic}",
-                    SpanKind.CONSUMER,
-                    parent=envelope.traceparent,
-                    messaging__system="kafka",
-                    messaging__destination__name=self.event_type.topic,
-                ):
-                    await self._handler(event, session, now, **self._provided)
-                self._count("applied", session)
-                self.active_at = time.monotonic()  # a large batch on a busy machine takes its time, and hangs not
+                news.append((envelope, event))
             else:
                 repeats.append(envelope)
+        await self._handle(session, [(envelope.traceparent, event) for envelope, event in news if event is not None])
+        self._count("applied", session, len(news))
         await self._drop(session, repeats)
         if self._run_waiting:
             await self._run_waiting(session, keys)
+
+    async def _handle(self, session: AsyncSession, news: Sequence[tuple[str | None, Event]]) -> None:
+        """Give events, each with the trace that it belongs to, to the handler."""
+        now = self._clock()
+        name, kind = f"process {self.event_type.topic}", SpanKind.CONSUMER
+        about: dict[str, Any] = {"messaging__system": "kafka", "messaging__destination__name": self.event_type.topic}
+        if self._batched and news:
+            with tracing.spans(name, kind, parents=[parent for parent, _ in news if parent], **about):
+                await self._handler([event for _, event in news], session, now, **self._provided)
+        elif not self._batched:
+            for parent, event in news:
+                with tracing.span(name, kind, parent=parent, **about):
+                    await self._handler(event, session, now, **self._provided)
+                self.active_at = time.monotonic()  # a large batch on a busy machine takes its time, and hangs not
 
     async def _heard(self, session: AsyncSession, events: Sequence[Event]) -> Sequence[Event | None]:
         return await self._amend(session, events) if self._amend else events
@@ -185,8 +199,7 @@ class Consumer(Generic[E]):
     async def _drop(self, session: AsyncSession, repeats: Sequence[Envelope[E]]) -> None:
         """Count events that had their effect before, and warn of those that say something else under the same name."""
         contradictions = await inbox.contradictions(session, self.event_type.topic, repeats) if repeats else []
-        for _ in range(len(repeats) - len(contradictions)):
-            self._count("repeated", session)
+        self._count("repeated", session, len(repeats) - len(contradictions))
         for envelope in contradictions:
             self._count("contradicted", session)
             log.warning(
@@ -238,8 +251,11 @@ class Consumer(Generic[E]):
         if self._may_have_letters:
             self._may_have_letters = await exhume(session, self.event_type.topic, records)
 
-    def _count(self, outcome: str, session: AsyncSession) -> None:
-        telemetry.count_when_committed(telemetry.EVENTS_TAKEN.labels(self.event_type.topic, outcome), session)
+    def _count(self, outcome: str, session: AsyncSession, number: int = 1) -> None:
+        if number:
+            telemetry.count_when_committed(
+                telemetry.EVENTS_TAKEN.labels(self.event_type.topic, outcome), session, number
+            )
 
     async def run_letter(self, session: AsyncSession, letter: DeadLetter) -> None:
         """Give a dead letter its effect inside `session`'s transaction and remove it. Raises when it fails again."""

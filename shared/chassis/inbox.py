@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Index, Text, delete, func, select, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Index, Text, delete, func, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -29,30 +28,45 @@ class InboxMessage(ChassisTable):
     received_at: Mapped[Timestamp] = mapped_column(server_default=func.now())
 
 
+# Lists, and no row of parameters for each event: that took longer to put together than to do.
+_ENTER = text("""
+    INSERT INTO inbox (topic, source, event_id, digest)
+    SELECT CAST(:topic AS text), source, event_id, digest
+    FROM unnest(CAST(:sources AS text[]), CAST(:event_ids AS text[]), CAST(:digests AS bytea[]))
+        AS entered (source, event_id, digest)
+    ON CONFLICT DO NOTHING
+    RETURNING source, event_id
+""")
+_ENTERED = text("""
+    SELECT source, event_id, digest
+    FROM inbox JOIN unnest(CAST(:sources AS text[]), CAST(:event_ids AS text[])) AS named (source, event_id)
+        USING (source, event_id)
+    WHERE topic = :topic
+""")
+
+
 async def enter(session: AsyncSession, topic: str, envelopes: Sequence[Envelope[Any]]) -> set[tuple[str, str]]:
     """Write events into the inbox and tell the names of those that were not there."""
     entered = await session.execute(
-        insert(InboxMessage)
-        .values(
-            [
-                {"topic": topic, "source": envelope.source, "event_id": envelope.id, "digest": envelope.digest}
-                for envelope in envelopes
-            ]
-        )
-        .on_conflict_do_nothing()
-        .returning(InboxMessage.source, InboxMessage.event_id)
+        _ENTER,
+        {
+            "topic": topic,
+            "sources": [envelope.source for envelope in envelopes],
+            "event_ids": [envelope.id for envelope in envelopes],
+            "digests": [envelope.digest for envelope in envelopes],
+        },
     )
     return {(source, event_id) for source, event_id in entered}
 
 
 async def contradictions(session: AsyncSession, topic: str, repeats: Sequence[Envelope[Any]]) -> list[Envelope[Any]]:
     """Find, among events whose names are in the inbox, those that say something else than what was entered."""
-    entered = await session.execute(
-        select(InboxMessage.source, InboxMessage.event_id, InboxMessage.digest).where(
-            InboxMessage.topic == topic,
-            tuple_(InboxMessage.source, InboxMessage.event_id).in_([envelope.name for envelope in repeats]),
-        )
-    )
+    named = {
+        "topic": topic,
+        "sources": [envelope.source for envelope in repeats],
+        "event_ids": [envelope.id for envelope in repeats],
+    }
+    entered = await session.execute(_ENTERED, named)
     digests = {(source, event_id): digest for source, event_id, digest in entered}
     return [envelope for envelope in repeats if digests.get(envelope.name) not in {None, envelope.digest}]
 

@@ -54,19 +54,30 @@ class EventRouter:
         self.amend = amend
         self.handlers: dict[type[Event], Handler] = {}
         self.awaited: set[type[Event]] = set()
+        self.batched: set[type[Event]] = set()
 
     def on(self, event: type[Event], *, awaited: bool = False) -> Callable[[H], H]:
         """Hear `event`. The handler gets the event, the open session and `now`, and by name what the app provides.
 
         `awaited`: other handlers may raise `Awaits` with this event's key; their records run right after it.
         """
+        if awaited:
+            self.awaited.add(event)
+        return self._register(event)
 
+    def on_batch(self, event: type[Event]) -> Callable[[H], H]:
+        """Hear `event`, many at once: the handler gets a list of them, one at least, in their order.
+
+        For effects that cost less together. When it raises, for whichever of them, each is handed to it alone.
+        """
+        self.batched.add(event)
+        return self._register(event)
+
+    def _register(self, event: type[Event]) -> Callable[[H], H]:
         def register(handler: H) -> H:
             if event in self.handlers:
                 raise TypeError(f"{event.topic} has a handler already: {self.handlers[event].__name__}")
             self.handlers[event] = handler
-            if awaited:
-                self.awaited.add(event)
             return handler
 
         return register
@@ -88,6 +99,7 @@ class Consumers:
             event.topic: Consumer(
                 event,
                 handler,
+                batched=event in events.batched,
                 sessions=sessions,
                 clock=clock,
                 provided=provided or {},

@@ -53,9 +53,9 @@ NOTES_DROPPED = Counter(
 )
 
 
-def count_when_committed(counter: Counter, session: AsyncSession) -> None:
-    """Count one when the session's transaction commits, and nothing when it does not: it will be tried again."""
-    event.listen(session.sync_session, "after_commit", lambda _: counter.inc(), once=True)
+def count_when_committed(counter: Counter, session: AsyncSession, number: int = 1) -> None:
+    """Count when the session's transaction commits, and nothing when it does not: it will be tried again."""
+    event.listen(session.sync_session, "after_commit", lambda _: counter.inc(number), once=True)
 
 
 def log_as_json(service: str, level: str) -> None:

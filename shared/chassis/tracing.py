@@ -10,7 +10,7 @@ is why exceptions leave their type here and not their text.
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -77,6 +77,25 @@ def span(
         except BaseException as failure:
             failed(current, failure)
             raise
+
+
+@contextmanager
+def spans(name: str, kind: SpanKind, *, parents: Iterable[str], **attributes: str) -> Iterator[None]:
+    """Do one thing that belongs to many traces: a span below each of `parents`, none of them the present one."""
+    named = {name.replace("__", "."): value for name, value in attributes.items()}
+    begun = [
+        _tracer.start_span(name, context=_propagator.extract({HEADER: parent}), kind=kind, attributes=named)
+        for parent in parents
+    ]
+    try:
+        yield
+    except BaseException as failure:
+        for each in begun:
+            failed(each, failure)
+        raise
+    finally:
+        for each in begun:
+            each.end()
 
 
 def failed(current: Span, failure: BaseException) -> None:

@@ -15,7 +15,8 @@ MAX_COMMENT_LENGTH = 2000
 class Survey:
     """One question to one requester about one resolution of a ticket.
 
-    `agent` is the ticket's credited agent as the resolution had it.
+    Agents are as the resolution had them. `agent` is the credited one: `assignee`, else `last_replier`, else nobody.
+    Events of an older release name no other.
     """
 
     survey_id: str
@@ -30,6 +31,8 @@ class Survey:
     agent: Agent | None = None
     requester_locale: str | None = None
     requester_id: str | None = None  # none in what was published before this field was
+    assignee: Agent | None = None
+    last_replier: Agent | None = None
 
     def __post_init__(self) -> None:
         check_facts(self)

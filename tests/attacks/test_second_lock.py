@@ -110,7 +110,7 @@ def said_across_accounts(stage: Stage) -> Iterator[list[str]]:
         event.remove(engine, "before_cursor_execute", asked)
 
 
-@pytest_asyncio.fixture(params=["portal", "notifier"])
+@pytest_asyncio.fixture(params=["portal", "surveys", "notifier"])
 async def full(request: pytest.FixtureRequest, every_stage: dict[str, Stage]) -> tuple[str, Stage]:
     """A service with rows of two accounts in each of its tables that has an account."""
     stage = every_stage[request.param]
@@ -122,7 +122,7 @@ async def full(request: pytest.FixtureRequest, every_stage: dict[str, Stage]) ->
     return request.param, stage
 
 
-@pytest.mark.parametrize("service", ["portal", "notifier", "reports"])
+@pytest.mark.parametrize("service", TABLES)
 async def test_every_table_with_an_account_is_guarded(every_stage: dict[str, Stage], service: str) -> None:
     """A new table with tenants' rows is no hole: it fails this until a migration guards it."""
     async with every_stage[service].service.sessions() as session:

@@ -107,7 +107,7 @@ async def test_a_handler_that_a_release_broke_stands_still_at_the_limit_and_lose
     """A deployment must not drain a topic into the dead letters; mended, work goes on where it stood."""
     monkeypatch.setattr(consumer, "RETRY_SECONDS", 0)
     batch = [update("bad", f"T-{number:03}") for number in range(LIMIT + 20)]
-    failing["bad"] = [ValueError("broken by a release")] * 3 * 2 * len(batch)
+    failing["bad"] = [ValueError("broken by a release")] * 9 * len(batch)
 
     for _ in range(2):
         with pytest.raises(TooManyDeadLetters, match="more than 100 dead letters"):
@@ -161,7 +161,7 @@ async def test_a_name_used_twice_for_different_events_is_told(counting: Stage) -
 
 async def test_a_buried_record_has_its_effect_when_replayed_and_only_then(counting: Stage) -> None:
     """A dead letter is whole: what could not be done can be done later."""
-    failing["a"] = [ValueError("not yet")] * 5
+    failing["a"] = [ValueError("not yet")] * 4
     await counting.hears(update("a"))
     taking = counting.service.consumers.by_topic["ticket.updated"]
     letter = await counting.row(DeadLetter)

@@ -9,6 +9,7 @@ What a step is in the code:
 - is given: FastStream's `getmany`; all there is from each partition's position on, which moves past it.
 - takes: `Consumer.take`; inbox rows, effects and what they say in one transaction.
 - goes one by one: a handler failed and `take` was rolled back; each record gets a transaction of its own, `take_alone`.
+  That the code comes to it by halves, each of them a smaller batch, lets no more happen than this.
 - buries: `Consumer._bury`, after attempts that leave no trace and are one here.
 - acknowledges: `message.ack()`; commits the position of every partition that is assigned.
 - meets an outage: the transaction is rolled back, or it committed and nobody learned of it. kafka.py's `take` waits.

@@ -40,7 +40,11 @@ KEPT = {
         for name in ("agent_id", "name", "email")
     ),
     *(f"survey.{name}" for name in ("survey_id", "ticket_id", "priority", "channel", "*_at", "requester_id")),
-    *(f"survey.agent.{name}" for name in ("agent_id", "name", "email")),
+    *(
+        f"survey.{who}.{name}"
+        for who in ("agent", "assignee", "last_replier")
+        for name in ("agent_id", "name", "email")
+    ),
 }
 """Every text that stays. A new field of an event is a person's until somebody says here that it is not."""
 

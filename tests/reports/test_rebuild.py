@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from services.reports import verification
 from services.reports.app import create_app
-from services.reports.handlers import keep_rating
+from services.reports.handlers import keep_ratings
 from services.reports.rollup import become_the_only_writer
 from services.reports.tables import CsatDaily, Erasure, Rating, Table
 from shared.chassis.dead_letters import DeadLetter
@@ -244,7 +244,7 @@ async def test_what_a_consumer_commits_at_the_last_moment_is_in_the_new_tables(
             swapping = asyncio.create_task(rebuild.swap())
             await somebody_waits(reports)
             await log.tells(answered("s-2", 4))
-            await keep_rating(answered("s-2", 4), consumer, NOON)
+            await keep_ratings([answered("s-2", 4)], consumer, NOON)
         await swapping
 
     assert {row.survey_id for row in await reports.rows(Rating)} == {"s-1", "s-2"}

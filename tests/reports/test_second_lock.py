@@ -12,13 +12,13 @@ from sqlalchemy.exc import DBAPIError
 
 from services.reports import verification
 from services.reports.shadow import Shadow
-from services.reports.tables import Account, ApiKey, CsatDaily, Erasure, Rating, SkippedSurvey
+from services.reports.tables import Account, ApiKey, CsatCell, CsatDaily, Erasure, Rating, SkippedSurvey
 from shared.chassis.tenancy import session_of
 from tests.builders import an_account
 from tests.reports.told import a_key, answered, ask, skipped, told
 from tests.stage import Stage
 
-GUARDED = (Account, ApiKey, CsatDaily, Erasure, Rating, SkippedSurvey)
+GUARDED = (Account, ApiKey, CsatCell, CsatDaily, Erasure, Rating, SkippedSurvey)
 
 
 @pytest_asyncio.fixture
@@ -46,7 +46,15 @@ async def test_a_query_that_forgets_its_account_sees_one_accounts_rows(locked: S
     """Broken object level authorization: the second lock holds when the first is forgotten."""
     await a_key(locked, "acme")
     await a_key(locked, "evil")
-    one = {"accounts": 1, "api_keys": 1, "csat_daily": 1, "erasures": 0, "ratings": 1, "skipped_surveys": 1}
+    one = {
+        "accounts": 1,
+        "api_keys": 1,
+        "csat_cells": 1,
+        "csat_daily": 1,
+        "erasures": 0,
+        "ratings": 1,
+        "skipped_surveys": 1,
+    }
 
     assert await counts(locked, "acme") == await counts(locked, "evil") == one
     async with session_of("evil", locked.service.page_sessions) as session:
@@ -130,7 +138,7 @@ async def test_operators_see_every_account(locked: Stage) -> None:
                     " AND relnamespace = 'shadow'::regnamespace ORDER BY 1"
                 )
             )
-            assert guarded.all() == ["csat_daily", "erasures", "ratings", "skipped_surveys"]
+            assert guarded.all() == ["csat_cells", "csat_daily", "erasures", "ratings", "skipped_surveys"]
         await shadow.engine.dispose()
     async with locked.service.engine.begin() as connection:
         await connection.execute(text("DROP SCHEMA shadow CASCADE"))

@@ -13,7 +13,7 @@ from tests.stage import Stage
 
 
 def a_survey(survey_id: str = "s-1", **changes: Any) -> Survey:
-    """Rita is asked about Ada's work."""
+    """Rita is asked about Ada's work, or that of another `agent`, who was assigned."""
     facts = {
         "survey_id": survey_id,
         "ticket_id": f"T-{survey_id}",
@@ -26,7 +26,8 @@ def a_survey(survey_id: str = "s-1", **changes: Any) -> Survey:
         "expires_at": NOON,
         "agent": ADA,
     }
-    return Survey(**{**facts, **changes})
+    facts |= changes
+    return Survey(**{"assignee": facts["agent"], **facts})
 
 
 def created(survey: Survey | None = None, *, account_id: str = "acme") -> SurveyCreated:

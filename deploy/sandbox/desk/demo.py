@@ -210,6 +210,9 @@ def _publish_ratings(account_id: str, session: AsyncSession, now: datetime) -> N
             )
             (agent,) = dice.choices(agents, shares)
             number = next(numbers)
+            # Every fifth time somebody else wrote the last word, every eleventh nobody was assigned.
+            assignee = None if number % 11 == 0 else agent
+            last_replier = agents[number % len(agents)] if assignee and number % 5 == 0 else agent
             survey = Survey(
                 survey_id=f"{account_id}-history-{number}",
                 ticket_id=f"history-{number}",
@@ -219,6 +222,8 @@ def _publish_ratings(account_id: str, session: AsyncSession, now: datetime) -> N
                 priority=dice.choice(("low", "normal", "normal", "high")),
                 channel=dice.choice(("email", "chat", "phone")),
                 agent=agent,
+                assignee=assignee,
+                last_replier=last_replier,
                 created_at=asked_at,
                 expires_at=asked_at + timedelta(days=14),
             )
