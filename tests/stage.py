@@ -159,10 +159,9 @@ class OwnedDatabases(PostgresServer):
     def create_database(self, name: str, template: str | None = None) -> str:
         """Make the database and its owner, and return the owner's URL."""
         super().create_database(name, template)
-        self._sql(
-            f"DO $$ BEGIN CREATE ROLE {name} LOGIN PASSWORD '{name}'; EXCEPTION WHEN duplicate_object THEN END $$"
-        )
-        self._sql(f"ALTER DATABASE {name} OWNER TO {name}")
+        made = f"""CREATE ROLE "{name}" LOGIN PASSWORD '{name}'"""
+        self._sql(f"DO $$ BEGIN {made}; EXCEPTION WHEN duplicate_object THEN END $$")
+        self._sql(f'ALTER DATABASE "{name}" OWNER TO "{name}"')
         server = urlsplit(self.url(name))
         return urlunsplit(server._replace(netloc=f"{name}:{name}@{server.hostname}:{server.port}"))
 

@@ -8,6 +8,7 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from services.reports import terminal, verification
+from services.reports.api_keys import SCOPES
 from services.reports.app import create_app, create_service
 from services.reports.event_log import LogUnusable
 from services.reports.formats import counted
@@ -31,7 +32,26 @@ program = Program(
 )
 main = command_line(program)
 main.add_command(erasures_command(program, Erasure))
-main.add_command(key_commands(program, ApiKey, Account, opens="Keys that open the reports of one account."), "keys")
+main.add_command(
+    key_commands(
+        program,
+        ApiKey,
+        Account,
+        opens="Keys that open the reports of one account.",
+        narrowed_by={
+            "scopes": click.option(
+                "--scope",
+                "scopes",
+                multiple=True,
+                type=click.Choice(SCOPES),
+                default=SCOPES,
+                help="What it opens: figures, responses, or both, as without this. May be repeated.",
+            ),
+            "agent_id": click.option("--agent", "agent_id", help="Open what is this agent's alone, by id."),
+        },
+    ),
+    "keys",
+)
 
 
 @main.command()

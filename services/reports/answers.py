@@ -1,15 +1,17 @@
 """The API's answers, as OpenAPI describes them. Shares are 0 to 1; days are days in the account's time zone."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
 from services.reports.days import Days, Granularity
-from services.reports.figures import Totals
-from services.reports.queries import Asked
-from services.reports.satisfaction import SCORES, Scores, Share, response_rate
+from services.reports.figures import Comparison, Totals
+from services.reports.queries import Asked, Attribution
+from services.reports.satisfaction import SCORES, Difference, Scores, Share, share
+from services.reports.settings import ticket_url
 from services.reports.tables import Account, Rating
+from shared.contracts.ticket import Priority
 
 Score = Annotated[int, Meta(ge=1, le=5, description="1 (worst) to 5 stars.")]
 Count = Annotated[int, Meta(ge=0)]
@@ -39,11 +41,29 @@ class Covered(Struct, frozen=True, kw_only=True):
     to: Annotated[date, Meta(description="The day after the last one.")]
     time_zone: Annotated[str, Meta(description="The account's, IANA name. Days are days in it.")]
     agent: Annotated[str | None, Meta(description="The agent asked for; null for all.")]
+    priority: Annotated[list[Priority], Meta(description="Those asked for; empty for all.")]
+    channel: Annotated[list[str], Meta(description="Those asked for; empty for all.")]
+    attribution: Attribution
 
     @classmethod
     def by(cls, asked: Asked, account: Account) -> "Covered":
         """Repeat what was asked."""
-        return cls(from_=asked.days.start, to=asked.days.end, time_zone=account.time_zone, agent=asked.agent_id)
+        return cls(
+            from_=asked.days.start,
+            to=asked.days.end,
+            time_zone=account.time_zone,
+            agent=asked.agent_id,
+            priority=list(asked.priorities),
+            channel=list(asked.channels),
+            attribution=asked.attribution,
+        )
+
+
+class Interval(Struct, frozen=True):
+    """What holds the true value with 95 % confidence."""
+
+    low: float
+    high: float
 
 
 class Figures(Struct, frozen=True):
@@ -51,12 +71,17 @@ class Figures(Struct, frozen=True):
 
     responses: Annotated[int, Meta(ge=0, description="Responses given in the range.")]
     average: Average
+    average_interval: Annotated[
+        Interval | None,
+        Meta(description="Student's interval of it. Null with fewer than 5 responses, and where all scores are equal."),
+    ]
     csat: Annotated[ShareOf, Meta(description="Fours and fives among the responses.")]
 
     @classmethod
     def of(cls, scores: Scores) -> "Figures":
         """Compute them."""
-        return cls(scores.n, scores.average, ShareOf.of(scores.csat))
+        about = scores.average_interval
+        return cls(scores.n, scores.average, about and Interval(about.low, about.high), ShareOf.of(scores.csat))
 
 
 class Surveys(Struct, frozen=True):
@@ -83,8 +108,63 @@ class Skipped(Struct, frozen=True):
     asked_recently: Annotated[int, Meta(ge=0, description="The requester had been asked a short while ago.")] = 0
 
 
+class Change(Struct, frozen=True, kw_only=True):
+    """How a figure differs from the days before, with the interval of the difference at 95 % confidence.
+
+    The interval is Newcombe's for shares and Welch's for averages. All but `before` and `n` are null where one side is
+    of fewer than 5, and for averages where all scores are equal: too few to tell.
+    """
+
+    n: Annotated[int, Meta(ge=0, description="How many `before` is of.")]
+    before: Annotated[float | None, Meta(description="The figure of the days before; null without any.")]
+    difference: Annotated[float | None, Meta(description="The figure less the one before.")]
+    low: Annotated[float | None, Meta(description="Lower end of the interval.")]
+    high: Annotated[float | None, Meta(description="Upper end of the interval.")]
+    more_than_noise: Annotated[bool | None, Meta(description="Whether the interval leaves out zero.")]
+
+    @classmethod
+    def of(cls, n: int, before: float | None, difference: Difference | None) -> "Change":
+        """Write a difference."""
+        if difference is None:
+            return cls(n=n, before=before, difference=None, low=None, high=None, more_than_noise=None)
+        return cls(
+            n=n,
+            before=before,
+            difference=difference.value,
+            low=difference.low,
+            high=difference.high,
+            more_than_noise=difference.more_than_noise,
+        )
+
+
+class Previous(Struct, frozen=True, kw_only=True):
+    """The days before, by the same filters, and how the range differs from them.
+
+    As many days, right before; for a preset of a week, month, quarter or year the whole one before.
+    """
+
+    from_: Annotated[date, Meta(description="First day.")] = field(name="from")
+    to: Annotated[date, Meta(description="The day after the last one.")]
+    average: Change
+    csat: Change
+    response_rate: Change
+
+    @classmethod
+    def of(cls, compared: Comparison) -> "Previous":
+        """Write a comparison."""
+        before = compared.totals
+        csat, rate = before.scores.csat, before.response_rate
+        return cls(
+            from_=compared.days.start,
+            to=compared.days.end,
+            average=Change.of(before.scores.n, before.scores.average, compared.average),
+            csat=Change.of(csat.n, csat.value, compared.csat),
+            response_rate=Change.of(rate.n, rate.value, compared.response_rate),
+        )
+
+
 class Summary(Struct, frozen=True, kw_only=True):
-    """The figures of a range."""
+    """The figures of a range, beside those of the days before."""
 
     covered: Covered
     satisfaction: Figures
@@ -97,16 +177,18 @@ class Summary(Struct, frozen=True, kw_only=True):
     ]
     surveys: Surveys
     skipped: Skipped
+    previous: Previous
 
     @classmethod
-    def of(cls, covered: Covered, totals: Totals) -> "Summary":
+    def of(cls, covered: Covered, totals: Totals, compared: Comparison) -> "Summary":
         """Compute it."""
         return cls(
             covered=covered,
             satisfaction=Figures.of(totals.scores),
-            response_rate=ShareOf.of(response_rate(totals.surveys)),
+            response_rate=ShareOf.of(totals.response_rate),
             surveys=Surveys(**totals.surveys),
             skipped=Skipped(**totals.skipped),
+            previous=Previous.of(compared),
         )
 
 
@@ -134,7 +216,7 @@ class Distribution(Struct, frozen=True):
 
 
 class AgentFigures(Struct, frozen=True):
-    """One agent's figures. A ticket is its assignee's at the resolution, else who replied last, else nobody's."""
+    """One agent's figures. Whose a ticket was at the resolution is told by `attribution`."""
 
     agent_id: AgentId
     name: Annotated[str | None, Meta(description="The newest name in the range.")]
@@ -142,8 +224,8 @@ class AgentFigures(Struct, frozen=True):
     rank: Annotated[
         int | None,
         Meta(
-            description="1 is best, by CSAT and then by average; equals share a rank. Null with fewer than 5 responses,"
-            " too few to rank, and for nobody."
+            description="1 is best, by the lower end of CSAT's interval and then by average; equals share a rank. Null"
+            " with fewer than 5 responses, too few to rank, and for nobody."
         ),
     ]
 
@@ -153,6 +235,71 @@ class Agents(Struct, frozen=True):
 
     covered: Covered
     agents: list[AgentFigures]
+
+
+class PriorityFigures(Struct, frozen=True):
+    """The figures of one priority."""
+
+    priority: Priority
+    satisfaction: Figures
+    response_rate: ShareOf
+
+
+class Priorities(Struct, frozen=True):
+    """Every priority with a survey, a response or a resolution in the range, urgent first."""
+
+    covered: Covered
+    priorities: list[PriorityFigures]
+
+    @classmethod
+    def of(cls, covered: Covered, found: list[tuple[str, Totals]]) -> "Priorities":
+        """Compute it."""
+        return cls(covered, [PriorityFigures(each, *_both(totals)) for each, totals in found])  # pyright: ignore[reportArgumentType] - a contract says which there are
+
+
+class ChannelFigures(Struct, frozen=True):
+    """The figures of one channel."""
+
+    channel: str
+    satisfaction: Figures
+    response_rate: ShareOf
+
+
+class Channels(Struct, frozen=True):
+    """Every channel with a survey, a response or a resolution in the range, the one with most responses first."""
+
+    covered: Covered
+    channels: list[ChannelFigures]
+
+    @classmethod
+    def of(cls, covered: Covered, found: list[tuple[str, Totals]]) -> "Channels":
+        """Compute it."""
+        return cls(covered, [ChannelFigures(each, *_both(totals)) for each, totals in found])
+
+
+def _both(totals: Totals) -> tuple[Figures, ShareOf]:
+    return Figures.of(totals.scores), ShareOf.of(totals.response_rate)
+
+
+class ReasonCount(Struct, frozen=True):
+    """How often a reason was given."""
+
+    reason: Annotated[str, Meta(description="The code of what was picked with one or two stars.")]
+    responses: Count
+    share: Annotated[ShareOf, Meta(description="Of the responses that gave a reason.")]
+
+
+class Reasons(Struct, frozen=True):
+    """What requesters picked as a reason for a low score in the range, most frequent first."""
+
+    covered: Covered
+    reasons: list[ReasonCount]
+
+    @classmethod
+    def of(cls, covered: Covered, found: list[tuple[str, int]]) -> "Reasons":
+        """Compute it."""
+        n = sum(count for _, count in found)
+        return cls(covered, [ReasonCount(reason, count, ShareOf.of(share(count, n))) for reason, count in found])
 
 
 class Period(Struct, frozen=True, kw_only=True):
@@ -185,16 +332,26 @@ class Response(Struct, frozen=True):
     requester_name: str
     agent_id: AgentId
     agent_name: str | None
-    priority: Literal["low", "normal", "high", "urgent"]
+    assignee_id: Annotated[str | None, Meta(description="Null: nobody's, or of a survey that did not tell it.")]
+    assignee_name: str | None
+    last_replier_id: Annotated[str | None, Meta(description="Null: nobody, or of a survey that did not tell it.")]
+    last_replier_name: str | None
+    priority: Priority
     channel: str
     score: Score
+    reason: Annotated[str | None, Meta(description="The code of what was picked with one or two stars.")]
     comment: Annotated[str, Meta(description="Plain text of at most 2,000 characters; may be empty.")]
     submitted_at: datetime
+    ticket_url: Annotated[
+        str | None, Meta(description="The ticket at the help desk; null where TICKET_URL is not set.")
+    ]
 
     @classmethod
-    def of(cls, rating: Rating) -> "Response":
-        """Write a rating."""
-        return cls(*(getattr(rating, name) for name in cls.__struct_fields__))
+    def of(cls, rating: Rating, tickets_at: str | None) -> "Response":
+        """Write a rating; `tickets_at` is the setting TICKET_URL."""
+        facts = {name: getattr(rating, name) for name in cls.__struct_fields__ if name != "ticket_url"}
+        address = ticket_url(tickets_at, rating.account_id, rating.ticket_id) if tickets_at else None
+        return cls(**facts, ticket_url=address)
 
 
 class Responses(Struct, frozen=True):

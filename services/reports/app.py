@@ -6,11 +6,14 @@ from litestar import Litestar
 
 from services.reports.api import api, openapi
 from services.reports.dashboard import dashboard
+from services.reports.documentation import show_documentation
+from services.reports.export import Exports
 from services.reports.handlers import events
 from services.reports.problems import explain
 from services.reports.retention import periods
 from services.reports.settings import Settings
 from services.reports.tables import Account, RateLimitBucket
+from services.reports.tokens import Tokens
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
 from shared.chassis.retention import Retention
@@ -28,7 +31,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
         name="reports",
         settings=settings,
         events=events,
-        provided={"limiter": limiter},
+        provided={"limiter": limiter, "exports": Exports(), "tokens": _tokens(settings)},
         forgets=[limiter.forget_full],
         chores=[Retention(periods(settings)).keep_to_periods],
         clock=clock,
@@ -36,11 +39,18 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
     )
 
 
+def _tokens(settings: Settings) -> Tokens | None:
+    """Make what reads an identity provider's tokens, where one is named."""
+    if not settings.jwks_url or not settings.jwt_issuer or not settings.jwt_audience:
+        return None
+    return Tokens(settings.jwks_url, settings.jwt_issuer, settings.jwt_audience)
+
+
 def create_app(service: Service) -> Litestar:
     """Make the API and the pages."""
     return public_app(
         service,
-        [api, dashboard, *brand_routes(Account)],
+        [api, show_documentation, dashboard, *brand_routes(Account)],
         folder=FOLDER,
         exception_handlers={Exception: explain},
         openapi_config=openapi,

@@ -10,13 +10,12 @@ from litestar.exceptions import NotAuthorizedException, PermissionDeniedExceptio
 from litestar.response import Redirect, Template
 
 from services.reports import figures, queries
-from services.reports.api_keys import account_let_in
+from services.reports.api_keys import Access, let_in
 from services.reports.chart import draw, granularity_for
 from services.reports.days import Days, WrongDays, days_between
 from services.reports.formats import FORMATS
-from services.reports.queries import Asked
+from services.reports.queries import Asked, Search
 from services.reports.satisfaction import response_rate
-from services.reports.tables import Account
 from shared.chassis.tenancy import session_of
 from shared.contracts.event import MAX_ID_LENGTH
 from shared.public_pages.branding import NEUTRAL
@@ -32,12 +31,12 @@ RECENT_COMMENTS = 6
 PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days", "month": "This month"}
 
 
-async def account_signed_in(request: Request, state: State) -> Account:
-    """Find whose reports this browser may see. Raises NotAuthorizedException when it has to sign in."""
-    account = await account_let_in(key, request, state) if (key := request.cookies.get(COOKIE)) else None
-    if account is None:
+async def access_signed_in(request: Request, state: State) -> Access:
+    """Find what this browser may see. Raises NotAuthorizedException when it has to sign in."""
+    access = await let_in(key, request, state) if (key := request.cookies.get(COOKIE)) else None
+    if access is None or "figures" not in access.scopes:
         raise NotAuthorizedException
-    return account
+    return access
 
 
 def send_to_sign_in(_: Request, __: NotAuthorizedException) -> Response:
@@ -52,12 +51,14 @@ async def show_first_tab() -> Redirect:
 
 
 @get("/csat")
-async def show_csat(request: Request, state: State, account: NamedDependency[Account]) -> Template:
+async def show_csat(request: Request, state: State, access: NamedDependency[Access]) -> Template:
     """Show how satisfied requesters were with a range of days."""
+    account = access.account
     today = state.clock().astimezone(account.zone).date()
     agent_id = request.query_params.get("agent") or None
     if agent_id is not None and not (len(agent_id) <= MAX_ID_LENGTH and agent_id.isprintable()):
         agent_id = None
+    agent_id = access.agent_id or agent_id
     mistake = ""
     try:
         period, days = chosen_days(request.query_params, today)
@@ -79,8 +80,7 @@ async def show_csat(request: Request, state: State, account: NamedDependency[Acc
             "mistake": mistake,
             "today": today,
             "agent_id": agent_id,
-            "agent_name": (agent_id and await session.scalar(queries.name_of_agent(account.account_id, agent_id)))
-            or agent_id,
+            "agent_name": (agent_id and await session.scalar(queries.name_of_agent(asked))) or agent_id,
             "granularity": granularity,
             "has_surveys": await session.scalar(queries.has_surveys(account.account_id)),
             "scores": totals.scores,
@@ -88,7 +88,11 @@ async def show_csat(request: Request, state: State, account: NamedDependency[Acc
             "response_rate": response_rate(totals.surveys),
             "agents": await figures.agents(asked, session),
             "chart": draw(await figures.trend(asked, granularity, session)),
-            "comments": (await session.scalars(queries.responses(asked, RECENT_COMMENTS, commented=True))).all(),
+            "comments": (
+                await session.scalars(queries.responses(asked, RECENT_COMMENTS, search=Search(commented=True)))
+            ).all()
+            if "responses" in access.scopes
+            else [],
         }
     return Template("csat.html", context=context, status_code=400 if mistake else 200)
 
@@ -106,10 +110,10 @@ async def sign_in(request: Request, state: State) -> Response:
     _refuse_forms_from(request, "cross-site")
     key = (await fields_of(request)).get("key", "").strip()
     try:
-        account = await account_let_in(key, request, state)
+        access = await let_in(key, request, state)
     except TooMany as refused:
         return _not_signed_in("That was a lot of tries in a short time. Please wait a minute, then try again.", refused)
-    if account is None:
+    if access is None or "figures" not in access.scopes:
         return _not_signed_in("This key opens no reports. It may be mistyped or cut off, or it was revoked.")
     return Redirect("/csat", status_code=303, cookies=[_cookie(state, key, SIGNED_IN_SECONDS)])
 
@@ -174,7 +178,7 @@ dashboard = Router(
         Router(
             "/",
             route_handlers=[show_csat],
-            dependencies={"account": Provide(account_signed_in)},
+            dependencies={"access": Provide(access_signed_in)},
             exception_handlers={NotAuthorizedException: send_to_sign_in},
         ),
     ],

@@ -1,9 +1,9 @@
-"""Ranges of whole days, half-open as intervals should be, and the weeks and months they are shown in."""
+"""Ranges of whole days, half-open as intervals should be, those with a name, and the periods they are shown in."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 MAX_DAYS = 5 * 365 + 2
 """Five years with two leap days."""
@@ -12,6 +12,25 @@ DEFAULT_DAYS = 30
 EARLIEST, LATEST = date(2000, 1, 1), date(2999, 12, 31)
 
 Granularity = Literal["day", "week", "month"]
+
+Preset = Literal[
+    "today",
+    "yesterday",
+    "last_7_days",
+    "last_30_days",
+    "last_90_days",
+    "this_week",
+    "last_week",
+    "this_month",
+    "last_month",
+    "this_quarter",
+    "last_quarter",
+    "this_year",
+    "last_year",
+]
+"""Ranges with a name. Those of so many days, and of this week, month, quarter or year, end with today."""
+
+PRESETS: tuple[Preset, ...] = get_args(Preset)
 
 
 class WrongDays(ValueError):
@@ -42,6 +61,11 @@ class Days:
     def each(self) -> Iterator[date]:
         """The days one by one."""
         return (self.start + timedelta(days=number) for number in range(self.count))
+
+    @property
+    def before(self) -> "Days":
+        """As many days, right before these."""
+        return Days(self.start - timedelta(days=self.count), self.start)
 
     @property
     def text(self) -> str:
@@ -84,6 +108,35 @@ def days_between(start: date | None, end: date | None, *, today: date) -> Days:
     if (end - start).days > MAX_DAYS:
         raise WrongDays("start", "The range must not be longer than five years.")
     return Days(start, end)
+
+
+def preset_days(preset: Preset, today: date) -> tuple[Days, Days]:
+    """Give the days of a preset, and those to compare them with.
+
+    These are as many days right before, and for a week, month, quarter or year the whole one before.
+    """
+    whose, _, unit = preset.partition("_")
+    tomorrow = today + timedelta(days=1)
+    if preset == "yesterday":
+        days = Days(today - timedelta(days=1), today)
+        return days, days.before
+    if unit not in {"week", "month", "quarter", "year"}:
+        number = 1 if preset == "today" else int(unit.removesuffix("_days"))
+        days = Days(tomorrow - timedelta(days=number), tomorrow)
+        return days, days.before
+    start = _start(today, unit)
+    last = Days(_start(start - timedelta(days=1), unit), start)
+    if whose == "this":
+        return Days(start, tomorrow), last
+    return last, Days(_start(last.start - timedelta(days=1), unit), last.start)
+
+
+def _start(day: date, unit: str) -> date:
+    """The first day of the week, month, quarter or year that the day is in."""
+    if unit == "week":
+        return day - timedelta(days=day.weekday())
+    months = {"month": 1, "quarter": 3, "year": 12}[unit]
+    return day.replace(month=(day.month - 1) // months * months + 1, day=1)
 
 
 def _next(day: date, granularity: Granularity) -> date:

@@ -1,14 +1,29 @@
 """From rows to figures, for the API and the dashboard alike."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports import queries
 from services.reports.days import Days, Granularity
-from services.reports.queries import Asked, scores_of
-from services.reports.satisfaction import SCORES, Agent, Reason, Scores, State, ranked
+from services.reports.queries import Asked, Dimension, scores_of
+from services.reports.satisfaction import (
+    SCORES,
+    Agent,
+    Difference,
+    Reason,
+    Scores,
+    Share,
+    State,
+    difference_of_averages,
+    difference_of_shares,
+    ranked,
+    response_rate,
+)
+
+PRIORITIES = ("urgent", "high", "normal", "low")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +34,66 @@ class Totals:
     surveys: dict[State, int]
     skipped: dict[Reason, int]
 
+    @classmethod
+    def of(cls, counts: Mapping[Any, Any]) -> "Totals":
+        """Read the counts of a rollup."""
+        return cls(
+            Scores(tuple(counts[f"score_{score}"] for score in SCORES)),
+            {state: counts[state] for state in get_args(State)},
+            {reason: counts[f"skipped_{reason}"] for reason in get_args(Reason)},
+        )
+
+    @property
+    def response_rate(self) -> Share:
+        """The share of the surveys that was ever answered."""
+        return response_rate(self.surveys)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What the days before came to, and how the range differs from them; None where there are too few to tell."""
+
+    days: Days
+    totals: Totals
+    average: Difference | None
+    csat: Difference | None
+    response_rate: Difference | None
+
+    @classmethod
+    def of(cls, now: Totals, before: Totals, days: Days) -> "Comparison":
+        """Compare two ranges; `days` are those of the earlier one."""
+        return cls(
+            days,
+            before,
+            difference_of_averages(now.scores, before.scores),
+            difference_of_shares(now.scores.csat, before.scores.csat),
+            difference_of_shares(now.response_rate, before.response_rate),
+        )
+
 
 async def totals(asked: Asked, session: AsyncSession) -> Totals:
     """Add up the range."""
-    counts = (await session.execute(queries.totals(asked))).one()._mapping
-    return Totals(
-        Scores(tuple(counts[f"score_{score}"] for score in SCORES)),
-        {state: counts[state] for state in get_args(State)},
-        {reason: counts[f"skipped_{reason}"] for reason in get_args(Reason)},
-    )
+    return Totals.of((await session.execute(queries.totals(asked))).one()._mapping)
+
+
+async def comparison(asked: Asked, now: Totals, session: AsyncSession) -> Comparison:
+    """Compare what the range comes to with the days before."""
+    before = asked.before
+    return Comparison.of(now, await totals(before, session), before.days)
+
+
+async def totals_by(dimension: Dimension, asked: Asked, session: AsyncSession) -> list[tuple[str, Totals]]:
+    """Add up the range for each priority, urgent first, or for each channel, the one with most responses first."""
+    rows = (await session.execute(queries.totals_by(dimension, asked))).all()
+    found = [(row[0], Totals.of(row._mapping)) for row in rows if row[0] is not None]
+    if dimension == "priority":
+        return sorted(found, key=lambda each: PRIORITIES.index(each[0]))
+    return sorted(found, key=lambda each: (-each[1].scores.n, each[0]))
+
+
+async def reasons(asked: Asked, session: AsyncSession) -> list[tuple[str, int]]:
+    """Count the responses that gave each reason, most frequent first."""
+    return [(row[0], row[1]) for row in await session.execute(queries.reasons(asked))]
 
 
 async def agents(asked: Asked, session: AsyncSession) -> list[Agent]:

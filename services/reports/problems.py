@@ -56,9 +56,9 @@ def _problem(failure: Exception, status: int, headers: dict[str, str]) -> Respon
             "detail": "; ".join(f"{error['parameter']}: {error['message']}" for error in errors) or failure.detail,
             "errors": errors,
         }
-    elif status == 503:
+    elif status == 503 and not isinstance(failure, HTTPException):
         problem["detail"] = "The database does not answer. Try again in a while."
-    elif isinstance(failure, HTTPException) and status < 500 and failure.detail != title:
+    elif isinstance(failure, HTTPException) and status != 500 and failure.detail != title:
         problem["detail"] = failure.detail
     return Response(problem, status_code=status, media_type="application/problem+json", headers=headers)
 

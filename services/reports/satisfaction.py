@@ -9,15 +9,15 @@ range can rise.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import hypot, sqrt
 from statistics import NormalDist
 from typing import Literal
 
 SCORES = range(1, 6)
 SATISFIED = range(4, 6)
 
-ENOUGH_TO_RANK = 5
-"""Responses. With fewer, even unanimous ones leave about half of all shares possible, and a rank would be noise."""
+ENOUGH = 5
+"""Responses to rank or compare. With fewer, even unanimous ones leave about half of all shares possible: noise."""
 
 CONFIDENCE = 0.95
 _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
@@ -59,6 +59,60 @@ def share(part: int, n: int) -> Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Interval:
+    """What holds a true value with 95 % confidence."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a figure is more than it was before, with the interval that holds the true difference."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def more_than_noise(self) -> bool:
+        """Whether the interval leaves no room for no difference."""
+        return self.low > 0 or self.high < 0
+
+
+def difference_of_shares(now: Share, before: Share) -> Difference | None:
+    """Compare two shares of different people; None where one of them is of fewer than ENOUGH.
+
+    Source: R. G. Newcombe, "Interval estimation for the difference between independent proportions: comparison of
+    eleven methods", Statistics in Medicine 17 (1998), 873-890, method 10: the hybrid of two Wilson score intervals.
+    """
+    if min(now.n, before.n) < ENOUGH:
+        return None
+    one, low_of_one, high_of_one = (end or 0.0 for end in (now.value, now.low, now.high))
+    two, low_of_two, high_of_two = (end or 0.0 for end in (before.value, before.low, before.high))
+    value = one - two
+    low = value - hypot(one - low_of_one, high_of_two - two)
+    high = value + hypot(high_of_one - one, two - low_of_two)
+    return Difference(value, max(-1.0, low), min(1.0, high))
+
+
+def _students_t(freedom: float) -> float:
+    """Give the quantile of Student's t for CONFIDENCE, to 0.001 from 4 degrees of freedom on.
+
+    Source: M. Abramowitz and I. A. Stegun, "Handbook of Mathematical Functions" (1964), 26.7.5.
+    """
+    z = _Z
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return sum(term / freedom**power for power, term in enumerate(terms))
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """How often each score was given: `counts[0]` ones to `counts[4]` fives."""
 
@@ -75,6 +129,26 @@ class Scores:
         return sum(score * count for score, count in zip(SCORES, self.counts, strict=True)) / self.n if self.n else None
 
     @property
+    def variance(self) -> float | None:
+        """The sample variance, of which the population's is expected; None with fewer than two responses."""
+        if self.average is None or self.n < 2:
+            return None
+        mean = self.average
+        return sum(count * (score - mean) ** 2 for score, count in zip(SCORES, self.counts, strict=True)) / (self.n - 1)
+
+    @property
+    def average_interval(self) -> Interval | None:
+        """Student's interval of the average, within 1 to 5.
+
+        None with fewer than ENOUGH responses, and where all agree: how far others would stray cannot be told from them.
+        Source: Student, "The probable error of a mean", Biometrika 6 (1908), 1-25.
+        """
+        if self.n < ENOUGH or self.average is None or not self.variance:
+            return None
+        margin = _students_t(self.n - 1) * sqrt(self.variance / self.n)
+        return Interval(max(1.0, self.average - margin), min(5.0, self.average + margin))
+
+    @property
     def csat(self) -> Share:
         """The share of fours and fives among all responses."""
         return share(sum(self.counts[score - 1] for score in SATISFIED), self.n)
@@ -82,7 +156,7 @@ class Scores:
     @property
     def can_be_ranked(self) -> bool:
         """Whether there are enough responses to compare with others'."""
-        return self.n >= ENOUGH_TO_RANK
+        return self.n >= ENOUGH
 
     def share_of(self, score: int) -> Share:
         """The share of responses that gave `score`."""
@@ -95,6 +169,25 @@ class Scores:
         for scores in some:
             sums = [left + right for left, right in zip(sums, scores.counts, strict=True)]
         return Scores((sums[0], sums[1], sums[2], sums[3], sums[4]))
+
+
+def difference_of_averages(now: Scores, before: Scores) -> Difference | None:
+    """Compare two averages of different people, whose scores may stray differently.
+
+    None where one of them is of fewer than ENOUGH responses, and where all agree on both sides. Source: B. L. Welch,
+    "The generalization of 'Student's' problem when several different population variances are involved", Biometrika 34
+    (1947), 28-35.
+    """
+    if min(now.n, before.n) < ENOUGH or now.average is None or before.average is None:
+        return None
+    errors = [(scores.variance or 0.0) / scores.n for scores in (now, before)]
+    if not any(errors):
+        return None
+    freedom = sum(errors) ** 2 / sum(
+        error**2 / (scores.n - 1) for error, scores in zip(errors, (now, before), strict=True)
+    )
+    value, margin = now.average - before.average, _students_t(freedom) * sqrt(sum(errors))
+    return Difference(value, max(-4.0, value - margin), min(4.0, value + margin))
 
 
 def response_rate(surveys: Mapping[State, int]) -> Share:
@@ -117,13 +210,14 @@ class Agent:
 
 
 def ranked(agents: Iterable[Agent]) -> list[Agent]:
-    """Put agents in order, best CSAT first and of equals the better average; who equals in both shares a rank.
+    """Put agents in order by the lower end of CSAT's interval, of equals the better average; who equals shares a rank.
 
-    Agents with too few responses come after them by name and have no rank, and so does nobody, at the very end.
+    The lower end is what an agent's CSAT is at least: 95 of 100 are more than 5 of 5. Agents with too few responses
+    come after them by name and have no rank, and so does nobody, at the very end.
     """
 
     def figures(agent: Agent) -> tuple[float, float]:
-        return agent.scores.csat.value or 0.0, agent.scores.average or 0.0
+        return agent.scores.csat.low or 0.0, agent.scores.average or 0.0
 
     def by_name(agent: Agent) -> tuple[str, str]:
         return (agent.name or "").casefold(), agent.agent_id or ""

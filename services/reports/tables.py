@@ -3,7 +3,18 @@
 from datetime import date
 from typing import Annotated
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, MetaData, Text, UniqueConstraint, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Index,
+    MetaData,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from shared.chassis.database import NAMES, Timestamp
@@ -220,11 +231,16 @@ class CsatCell(CsatCounts, Table):
 
 
 class ApiKey(ApiKeyColumns, Table):
-    """A key that opens the reports of one account."""
+    """A key that opens the reports of one account, or of one of its agents."""
 
     __tablename__ = "api_keys"
+    __table_args__ = (
+        CheckConstraint("scopes <@ '{figures,responses}' AND cardinality(scopes) > 0", name="scopes_are_known"),
+    )
 
     account_id: Mapped[str] = mapped_column(ForeignKey(Account.account_id), index=True)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{figures,responses}")
+    agent_id: Mapped[str | None] = mapped_column(Text)
     account: Mapped[Account] = relationship(lazy="joined", innerjoin=True)
 
 

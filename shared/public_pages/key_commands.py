@@ -1,6 +1,7 @@
 """`keys create | list | revoke`: what an operator does with the keys of a service's API."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -17,9 +18,18 @@ EVERY = "every account"
 
 
 def key_commands(
-    program: Program, table: type[ApiKeyColumns], accounts: type[BrandedAccount], *, opens: str, platform: bool = False
+    program: Program,
+    table: type[ApiKeyColumns],
+    accounts: type[BrandedAccount],
+    *,
+    opens: str,
+    platform: bool = False,
+    narrowed_by: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
 ) -> click.Group:
-    """Make the commands. `opens` says what a key opens; with `platform` there are keys to every account."""
+    """Make the commands. `opens` says what a key opens; with `platform` there are keys to every account.
+
+    `narrowed_by` are options for columns of `table` that make a key open less, by column.
+    """
 
     @click.group(help=opens)
     def keys() -> None:
@@ -31,8 +41,9 @@ def key_commands(
     ]
     if platform:
         options.append(click.option("--platform", "every", is_flag=True, help="Of every account, not of one."))
+    options += narrowed_by.values()
 
-    def create(name: str, account_id: str | None = None, *, every: bool = False) -> None:
+    def create(name: str, account_id: str | None = None, *, every: bool = False, **narrowed: Any) -> None:
         """Make a key and print it, the only time it is shown."""
         if every == bool(account_id):
             raise click.UsageError("name an account, or say --platform")
@@ -43,7 +54,7 @@ def key_commands(
                     raise click.ClickException(
                         f"No account {account_id} is known yet; account.updated tells of accounts."
                     )
-                row, key = new_key(table, name, service.clock(), account_id=account_id)
+                row, key = new_key(table, name, service.clock(), account_id=account_id, **narrowed)
                 session.add(row)
             click.echo(key)
 
@@ -63,11 +74,13 @@ def key_commands(
                 rows: Sequence[Any] = (
                     await session.scalars(select(table).order_by(table.created_at, table.key_id))
                 ).all()
-            listing = Table("id", "account", "name", "created at (UTC)", "revoked at (UTC)")
+            headings = (column.removesuffix("_id") for column in narrowed_by)
+            listing = Table("id", "account", "name", *headings, "created at (UTC)", "revoked at (UTC)")
             for row in rows:
                 revoked = f"{row.revoked_at:%Y-%m-%d %H:%M}" if row.revoked_at else ""
                 opened = row.account_id or EVERY
-                listing.add_row(row.key_id, opened, row.name, f"{row.created_at:%Y-%m-%d %H:%M}", revoked)
+                narrowed = (_written(getattr(row, column)) for column in narrowed_by)
+                listing.add_row(row.key_id, opened, row.name, *narrowed, f"{row.created_at:%Y-%m-%d %H:%M}", revoked)
             Console().print(listing if rows else "No keys.")
 
         program.run(show)
@@ -88,3 +101,7 @@ def key_commands(
         program.run(end)
 
     return keys
+
+
+def _written(value: str | list[str] | None) -> str:
+    return ", ".join(value) if isinstance(value, list) else value or ""

@@ -35,6 +35,7 @@ async def reports_stage(postgres_server: PostgresServer) -> AsyncIterator[Stage]
         app=app,
         public_url="https://reports.example",
         secret_key=KEY,
+        ticket_url="https://desk.example/{account}/{ticket}",
     ) as stage:
         yield stage
 

@@ -39,6 +39,9 @@ async def test_the_summary_of_a_range(reports: Stage) -> None:
         "to": "2026-03-03",
         "time_zone": "Europe/Berlin",
         "agent": None,
+        "priority": [],
+        "channel": [],
+        "attribution": "credited",
     }
     assert summary["satisfaction"]["responses"] == 4
     assert summary["satisfaction"]["average"] == 4.0
@@ -57,7 +60,7 @@ async def test_without_responses_there_are_no_numbers_rather_than_zeros(reports:
     summary = await told(reports, "/summary")
     nothing = {"n": 0, "value": None, "low": None, "high": None}
 
-    assert summary["satisfaction"] == {"responses": 0, "average": None, "csat": nothing}
+    assert summary["satisfaction"] == {"responses": 0, "average": None, "average_interval": None, "csat": nothing}
     assert summary["response_rate"] == nothing
     assert (await told(reports, "/agents"))["agents"] == []
     assert (await told(reports, "/responses"))["responses"] == []
@@ -230,7 +233,7 @@ async def test_a_response_is_told_whole(reports: Stage) -> None:
     """What a team lead needs to follow it up."""
     await reports.hears(
         an_account(),
-        answered("s-1", 2, comment="Too slow,\nsorry.", channel="chat", priority="high", agent=None),
+        answered("s-1", 2, comment="Too slow,\nsorry.", channel="chat", priority="high", agent=None, last_replier=BEN),
     )
 
     (response,) = (await told(reports, "/responses"))["responses"]
@@ -242,11 +245,17 @@ async def test_a_response_is_told_whole(reports: Stage) -> None:
         "requester_name": "Rita Gómez",
         "agent_id": None,
         "agent_name": None,
+        "assignee_id": None,
+        "assignee_name": None,
+        "last_replier_id": "ben",
+        "last_replier_name": "Ben Suzuki",
         "priority": "high",
         "channel": "chat",
         "score": 2,
+        "reason": None,
         "comment": "Too slow,\nsorry.",
         "submitted_at": "2026-03-02T12:00:00Z",
+        "ticket_url": "https://desk.example/acme/T-s-1",
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.reports.days import Days, WrongDays, days_between
+from services.reports.days import PRESETS, Days, Preset, WrongDays, days_between, preset_days
 
 TODAY = date(2026, 3, 2)
 
@@ -101,3 +101,40 @@ def test_weeks_start_on_monday() -> None:
 def test_days_are_written_as_people_write_them(start: date, end: date, text: str) -> None:
     """With the last day in, and nothing said twice."""
     assert Days(start, end).text == text
+
+
+THURSDAY = date(2026, 11, 26)
+
+RANGES = {
+    "today": ("2026-11-26", "2026-11-26", "2026-11-25", "2026-11-25"),
+    "yesterday": ("2026-11-25", "2026-11-25", "2026-11-24", "2026-11-24"),
+    "last_7_days": ("2026-11-20", "2026-11-26", "2026-11-13", "2026-11-19"),
+    "last_30_days": ("2026-10-28", "2026-11-26", "2026-09-28", "2026-10-27"),
+    "last_90_days": ("2026-08-29", "2026-11-26", "2026-05-31", "2026-08-28"),
+    "this_week": ("2026-11-23", "2026-11-26", "2026-11-16", "2026-11-22"),
+    "last_week": ("2026-11-16", "2026-11-22", "2026-11-09", "2026-11-15"),
+    "this_month": ("2026-11-01", "2026-11-26", "2026-10-01", "2026-10-31"),
+    "last_month": ("2026-10-01", "2026-10-31", "2026-09-01", "2026-09-30"),
+    "this_quarter": ("2026-10-01", "2026-11-26", "2026-07-01", "2026-09-30"),
+    "last_quarter": ("2026-07-01", "2026-09-30", "2026-04-01", "2026-06-30"),
+    "this_year": ("2026-01-01", "2026-11-26", "2025-01-01", "2025-12-31"),
+    "last_year": ("2025-01-01", "2025-12-31", "2024-01-01", "2024-12-31"),
+}
+"""On that day: first and last day, first and last day before."""
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_names_days_and_those_before(preset: Preset) -> None:
+    """So many days are compared with as many; what the calendar cuts, with the whole one before."""
+    found = preset_days(preset, THURSDAY)
+
+    assert tuple(str(day) for days in found for day in (days.start, days.last)) == RANGES[preset]
+
+
+@given(st.sampled_from(PRESETS), st.dates(date(2002, 1, 1), date(2998, 12, 31)))
+def test_a_preset_is_a_range_that_may_be_asked_for_on_any_day(preset: Preset, today: date) -> None:
+    """Also on the first and the last day of a year, and on 29 February."""
+    days, before = preset_days(preset, today)
+
+    assert days_between(days.start, days.end, today=today) == days
+    assert before.start < before.end == days.start

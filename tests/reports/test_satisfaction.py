@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.reports.satisfaction import Agent, Scores, State, ranked, response_rate, share
+from services.reports.satisfaction import (
+    Agent,
+    Scores,
+    State,
+    difference_of_averages,
+    difference_of_shares,
+    ranked,
+    response_rate,
+    share,
+)
 
 some_scores = st.lists(st.integers(1, 5), max_size=60)
 
@@ -119,7 +128,7 @@ def an_agent(name: str, *scores: int, agent_id: str | None = "") -> Agent:
     return Agent(name.lower() if agent_id == "" else agent_id, name, counted(list(scores)))
 
 
-def test_agents_are_ranked_by_csat_then_average_and_equals_share_a_rank() -> None:
+def test_agents_are_ranked_by_csats_lower_end_then_average_and_equals_share_a_rank() -> None:
     """Best first; after two firsts comes the third."""
     agents = [
         an_agent("Good", 4, 4, 4, 4, 4),
@@ -134,6 +143,13 @@ def test_agents_are_ranked_by_csat_then_average_and_equals_share_a_rank() -> Non
         ("Good", 3),
         ("Worst", 4),
     ]
+
+
+def test_many_good_scores_rank_above_a_few_perfect_ones() -> None:
+    """Five of five may be luck: what is sure of them is less than of 95 in a hundred."""
+    agents = [an_agent("Lucky", *[5] * 5), an_agent("Steady", *[5] * 95, *[1] * 5)]
+
+    assert [(agent.name, agent.rank) for agent in ranked(agents)] == [("Steady", 1), ("Lucky", 2)]
 
 
 def test_fewer_than_five_responses_are_too_few_to_rank() -> None:
@@ -153,3 +169,86 @@ def test_tickets_that_were_nobodys_are_listed_last_and_have_no_rank() -> None:
     agents = [nobody, an_agent("Zoe", 1), an_agent("Ben", 1, 1, 1, 1, 1)]
 
     assert [(agent.name, agent.rank) for agent in ranked(agents)] == [("Ben", 1), ("Zoe", None), (None, None)]
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "low", "high"),
+    [
+        # R. G. Newcombe, "Interval estimation for the difference between independent proportions: comparison of eleven
+        # methods", Statistics in Medicine 17 (1998), 873-890, table II, method 10, examples (a) to (h).
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((6, 7), (2, 7), 0.0582, 0.8062),
+        ((5, 56), (0, 29), -0.0381, 0.1926),
+        ((0, 10), (0, 20), -0.1611, 0.2775),
+        ((0, 10), (0, 10), -0.2775, 0.2775),
+        ((10, 10), (0, 20), 0.6791, 1.0000),
+        ((10, 10), (0, 10), 0.6075, 1.0000),
+    ],
+)
+def test_the_difference_of_shares_is_newcombes(
+    now: tuple[int, int], before: tuple[int, int], low: float, high: float
+) -> None:
+    """Checked with the examples of the paper, to its four decimals."""
+    found = difference_of_shares(share(*now), share(*before))
+
+    assert found is not None
+    assert found.value == pytest.approx(now[0] / now[1] - before[0] / before[1])
+    assert (found.low, found.high) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+    assert found.more_than_noise == (low > 0)
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 300), st.integers(0, 300))
+def test_a_difference_turns_with_its_sides_and_stays_within_bounds(a: int, b: int, c: int, d: int) -> None:
+    """What rose by this much from there has fallen by as much from here."""
+    one, two = share(a, a + b), share(c, c + d)
+
+    there, back = difference_of_shares(one, two), difference_of_shares(two, one)
+
+    assert (there is None) == (min(one.n, two.n) < 5)
+    if there and back:
+        assert -1 <= there.low <= there.value <= there.high <= 1
+        assert (back.low, back.high) == (pytest.approx(-there.high), pytest.approx(-there.low))
+
+
+def test_the_difference_of_averages_is_welchs() -> None:
+    """Checked with a calculation by hand, and Student's t for 8 degrees of freedom from a table: 2.306."""
+    now, before = counted([5, 5, 4, 4, 3]), counted([1, 2, 2, 5, 3, 1])
+
+    found = difference_of_averages(now, before)
+
+    # Means 4.2 and 2.3333, variances 0.7 and 2.2667: squared errors 0.14 and 0.37778, of 4 and 5 degrees: 8.02.
+    assert found is not None
+    assert found.value == pytest.approx(1.866667, abs=1e-6)
+    assert found.high - found.value == pytest.approx(2.306 * (0.14 + 0.377778) ** 0.5, abs=2e-3)
+    assert found.more_than_noise
+
+
+def test_the_interval_of_an_average_is_students() -> None:
+    """Of 2, 3, 4, 4, 5: the mean 3.6, the variance 1.3, and t for 4 degrees of freedom, 2.776 in every table."""
+    interval = counted([2, 3, 4, 4, 5]).average_interval
+
+    assert interval is not None
+    assert interval.low == pytest.approx(3.6 - 2.776 * (1.3 / 5) ** 0.5, abs=1e-3)
+    assert interval.high == 5.0
+
+
+@pytest.mark.parametrize("scores", [[], [3], [1, 2, 3, 4], [4, 4, 4, 4, 4, 4]])
+def test_too_few_or_equal_scores_have_no_interval(scores: list[int]) -> None:
+    """An interval without a width would claim to be sure."""
+    found = counted(scores)
+
+    assert found.average_interval is None
+    assert difference_of_averages(found, found) is None
+
+
+@given(some_scores, some_scores)
+def test_intervals_of_averages_hold_them(one: list[int], two: list[int]) -> None:
+    """And stay where an average, or a difference of two, can be."""
+    now, before = counted(one), counted(two)
+
+    if interval := now.average_interval:
+        assert 1 <= interval.low < (now.average or 0) < interval.high <= 5
+    if change := difference_of_averages(now, before):
+        assert -4 <= change.low <= change.value <= change.high <= 4
+        assert min(now.n, before.n) >= 5
