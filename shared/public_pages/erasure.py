@@ -156,7 +156,7 @@ class _Erased:
         return of_account and _names(said, self.requester_id)
 
 
-def _texts(values: Iterable[str]) -> ColumnElement[list[str]]:
+def _texts(values: Iterable[str]) -> ColumnElement[Sequence[str]]:
     return cast(sorted(set(values)), ARRAY(Text))
 
 
