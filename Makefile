@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox sandbox-reset test faults check format translations lock clean
+.PHONY: help sandbox sandbox-reset test faults bench-reports check format translations lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ endif
 
 faults: $(VENV)/.test-ready ## Break everything once, under load, and check every promise; ARGS="--seed 1f00 --only F5"
 	@exec $(BIN)/python -m tests.faults $(ARGS)
+
+bench-reports: $(VENV)/.test-ready ## Measure reports against the least that can be; ARGS="--ratings 1000000"
+	@exec $(BIN)/python -m tests.benchmarks $(ARGS)
 
 check: $(VENV)/.test-ready ## Lint, types and the import rules
 	$(BIN)/ruff check .

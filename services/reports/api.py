@@ -15,7 +15,7 @@ from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, Example, SecurityScheme
 from litestar.params import QueryParameter
-from litestar.response import Stream
+from litestar.response import ServerSentEvent, Stream
 from msgspec import Meta, Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -39,9 +39,11 @@ from services.reports.answers import (
 from services.reports.api_keys import Access, Scope, let_in
 from services.reports.days import Granularity, Preset, WrongDays, days_between, preset_days
 from services.reports.freshness import Validated
+from services.reports.live import tell_changes
 from services.reports.problems import wrong_parameter
 from services.reports.queries import Asked, Attribution, Search
 from services.reports.tables import Account
+from shared.chassis.requests import ENDLESS
 from shared.chassis.tenancy import session_of
 from shared.contracts.event import MAX_ID_LENGTH
 from shared.contracts.ticket import Priority
@@ -380,6 +382,31 @@ async def export_parquet(asked: NamedDependency[Asked], search: NamedDependency[
     return await _exported("parquet", asked, search, state, lambda: export.ParquetWriter(tickets_at))
 
 
+@get(
+    "/live",
+    opt={ENDLESS: True},
+    media_type="text/event-stream",
+    responses={
+        200: ResponseSpec(
+            str,
+            description="Events as they happen",
+            media_type="text/event-stream",
+            examples=[Example(value="id: 1\r\nevent: changed\r\ndata: 1\r\n\r\n")],
+        ),
+        503: _problem("Too many readers, or nobody who tells; see Retry-After"),
+        **{status: PROBLEMS[status] for status in (400, 401, 403, 429)},
+    },
+)
+async def tell_of_changes(request: Request, account: NamedDependency[Account], state: State) -> ServerSentEvent:
+    """Server-sent events: `changed` at once, and whenever a figure of the account has changed.
+
+    The event holds no figure: ask for what you show. After a quarter of an hour, and when the connection is lost, come
+    again; any client of server-sent events does so by itself.
+    """
+    _refuse_unknown_parameters(request)
+    return tell_changes(account, state.live)
+
+
 api = Router(
     "/api/v1/csat",
     route_handlers=[
@@ -399,6 +426,7 @@ api = Router(
         list_responses,
         export_csv,
         export_parquet,
+        tell_of_changes,
     ],
     dependencies={
         "access": Provide(access_of_key),

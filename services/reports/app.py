@@ -9,8 +9,10 @@ from services.reports.dashboard import dashboard
 from services.reports.documentation import show_documentation
 from services.reports.export import Exports
 from services.reports.handlers import events
+from services.reports.live import MOST_OF_AN_ACCOUNT
 from services.reports.problems import explain
 from services.reports.retention import periods
+from services.reports.rollup import CHANNEL
 from services.reports.settings import Settings
 from services.reports.tables import Account, RateLimitBucket
 from services.reports.tokens import Tokens
@@ -18,6 +20,7 @@ from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
 from shared.chassis.retention import Retention
 from shared.public_pages.branding import brand_routes
+from shared.public_pages.live import Live
 from shared.public_pages.pages import public_app
 from shared.public_pages.rate_limits import RateLimiter
 
@@ -27,13 +30,15 @@ FOLDER = Path(__file__).parent
 def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
     """Make what hears and keeps to its periods."""
     limiter = RateLimiter(settings.secret_key.get_secret_value(), RateLimitBucket, settings.trusted_proxies)
+    live = Live(CHANNEL, most_of_one=MOST_OF_AN_ACCOUNT)
     return Service(
         name="reports",
         settings=settings,
         events=events,
-        provided={"limiter": limiter, "exports": Exports(), "tokens": _tokens(settings)},
+        provided={"limiter": limiter, "live": live, "exports": Exports(), "tokens": _tokens(settings)},
         forgets=[limiter.forget_full],
-        chores=[Retention(periods(settings)).keep_to_periods],
+        chores=[live.listen, Retention(periods(settings)).keep_to_periods],
+        farewells=[live.dismiss],
         clock=clock,
         guarded=True,
     )

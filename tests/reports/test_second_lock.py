@@ -5,7 +5,6 @@ role that owns its database and nothing else.
 """
 
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -20,26 +19,11 @@ from services.reports.shadow import Shadow
 from services.reports.tables import Account, ApiKey, CsatCell, CsatDaily, Erasure, Rating, SkippedSurvey, Table
 from shared.chassis.tenancy import session_of
 from tests.builders import an_account
+from tests.reports.own_database import OwnDatabase
 from tests.reports.told import a_key, answered, ask, skipped, told
 from tests.stage import Stage, staged
 
 GUARDED = (Account, ApiKey, CsatCell, CsatDaily, Erasure, Rating, SkippedSurvey)
-ROLE = "reports_as_deployed"
-
-
-class OwnDatabase(PostgresServer):
-    """A server on which databases belong to a role that is no superuser."""
-
-    def create_database(self, name: str, template: str | None = None) -> str:
-        """Make the database as init.sql does."""
-        super().create_database(name, template)
-        for statement in (
-            f"DO $$ BEGIN CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE}'; EXCEPTION WHEN duplicate_object THEN END $$",
-            f"ALTER DATABASE {name} OWNER TO {ROLE}",
-        ):
-            self._sql(statement)
-        server = urlsplit(self.url(name))
-        return urlunsplit(server._replace(netloc=f"{ROLE}:{ROLE}@{server.hostname}:{server.port}"))
 
 
 @pytest_asyncio.fixture(scope="module")
