@@ -57,10 +57,9 @@ def words(text: str) -> Markup:
 
 def type_of(schema: dict[str, Any]) -> str:
     """Write a schema's type for people: `integer, 1 to 100`, `day, week or month`, `list of ShareOf`."""
+    schema = schema.get("allOf", [schema])[0]
     if "$ref" in schema:
         return schema["$ref"].rsplit("/", 1)[1]
-    if "allOf" in schema:
-        return type_of(schema["allOf"][0])
     if "oneOf" in schema:
         return _either([type_of(each) for each in schema["oneOf"]])
     if "enum" in schema:
