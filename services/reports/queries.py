@@ -5,6 +5,7 @@ one of them is shown, by an index.
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal, Self
 
 from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, select, true, tuple_
@@ -108,6 +109,7 @@ def _sum(count: str, table: type[CsatDaily] | type[CsatCell]) -> ColumnElement[i
     return func.coalesce(func.sum(getattr(table, count)), 0).label(count)
 
 
+@cache  # putting them together takes longer than PostgreSQL takes to answer
 def _sums(counts: tuple[str, ...], table: type[CsatDaily] | type[CsatCell]) -> list[ColumnElement[int]]:
     return [_sum(count, table) for count in counts]
 
