@@ -97,6 +97,7 @@ class Product:
             "SMTP_HOST": "127.0.0.1",
             "SMTP_PORT": str(self.mailbox.port),
             "MAIL_FROM": "support@closeloop.example",
+            "EMAILS_PER_HOUR": "100000",  # load is many emails to few people
             "PYTHONPATH": str(ROOT),
         }
 

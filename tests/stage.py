@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import httpx
@@ -152,6 +153,19 @@ class Stage:
         await self.service.engine.dispose()
 
 
+class OwnedDatabases(PostgresServer):
+    """A server whose databases belong to a role of the same name each, as init.sql makes them."""
+
+    def create_database(self, name: str, template: str | None = None) -> str:
+        """Make the database and its owner, and return the owner's URL."""
+        super().create_database(name, template)
+        made = f"""CREATE ROLE "{name}" LOGIN PASSWORD '{name}'"""
+        self._sql(f"DO $$ BEGIN {made}; EXCEPTION WHEN duplicate_object THEN END $$")
+        self._sql(f'ALTER DATABASE "{name}" OWNER TO "{name}"')
+        server = urlsplit(self.url(name))
+        return urlunsplit(server._replace(netloc=f"{name}:{name}@{server.hostname}:{server.port}"))
+
+
 _TYPES = {event.topic: event for event in EVENTS}
 
 
@@ -159,8 +173,11 @@ _TYPES = {event.topic: event for event in EVENTS}
 async def staged(
     server: PostgresServer, *, name: str, settings: type[Settings], app: ModuleType, **own: Any
 ) -> AsyncIterator[Stage]:
-    """Put a service on stage: `app` is its module with `create_service` and `create_app`, `own` its own settings."""
-    url = server.create_database(f"stage_{name}")
+    """Put a service on stage: `app` is its module with `create_service` and `create_app`, `own` its own settings.
+
+    It connects as it is deployed, as a role that owns its database and nothing else: no policy binds a superuser.
+    """
+    url = OwnedDatabases(server.admin_url).create_database(f"stage_{name}")
     await migrate(url, Path(app.__file__ or "").parent / "migrations")
     log_as_json(name, "ERROR")
     clock = StoppedClock()

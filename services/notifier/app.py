@@ -2,7 +2,7 @@
 
 from litestar import Litestar
 
-from services.notifier.backlog import late_emails, report_backlog
+from services.notifier.backlog import flooded_addresses, late_emails, report_backlog
 from services.notifier.dispatch import Dispatcher
 from services.notifier.handlers import events
 from services.notifier.mail import MailServer
@@ -16,14 +16,15 @@ from shared.chassis.retention import Retention
 
 def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
     """Make what hears and works in the background."""
-    dispatcher = Dispatcher(MailServer(settings), sender=settings.mail_from)
+    dispatcher = Dispatcher(MailServer(settings), sender=settings.mail_from, per_hour=settings.emails_per_hour)
     return Service(
         name="notifier",
         settings=settings,
         events=events,
         chores=[dispatcher.send_due_emails, report_backlog, Retention(periods(settings)).keep_to_periods],
-        checks=[late_emails],
+        checks=[late_emails, flooded_addresses],
         clock=clock,
+        guarded=True,
     )
 
 

@@ -45,6 +45,16 @@ async def late_emails(session: AsyncSession, now: datetime) -> str | None:
     return f"{measured.queued:,} emails wait, the oldest is due for {measured.oldest_due_seconds:,.0f} s"
 
 
+async def flooded_addresses(session: AsyncSession, now: datetime) -> str | None:
+    """Tell when emails wait since there are so many to one address. Names none."""
+    emails, addresses = (await session.execute(queries.waiting_for_slots(now))).one()
+    if not emails:
+        return None
+    return (
+        f"{emails:,} emails wait for their turn; addresses to which there are more than EMAILS_PER_HOUR: {addresses:,}"
+    )
+
+
 async def report_backlog(sessions: Sessions, clock: Clock) -> None:
     """Keep the gauges true, every 5 seconds until cancelled."""
     while True:

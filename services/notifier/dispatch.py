@@ -8,7 +8,7 @@ import asyncio
 import random
 import traceback
 from collections.abc import Coroutine
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ from shared.chassis import tracing
 from shared.chassis.clock import Clock
 from shared.chassis.database import Sessions, is_outage
 from shared.chassis.telemetry import count_when_committed
+from shared.chassis.tenancy import transaction_of
 
 LANES = 4
 """Connections to the mail server at a time."""
@@ -43,10 +44,17 @@ SETTLE_WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 BATCH = 200
 
+HOUR = timedelta(hours=1)
+
 EMAILS = Counter(
     "closeloop_emails_total",
     "Tries to send an email: sent, later (will be tried again), failed (will not), overtaken (another try settled it).",
     ["kind", "outcome"],
+)
+FLOODED = Counter(
+    "closeloop_emails_flooding_total",
+    "Emails put off since their recipient has got as many as one may within an hour.",
+    ["kind"],
 )
 POSSIBLY_REPEATED = Counter(
     "closeloop_emails_possibly_repeated_total",
@@ -61,11 +69,12 @@ log = structlog.get_logger()
 
 
 class Dispatcher:
-    """Sends what is due, from `sender`, through `server`."""
+    """Sends what is due, from `sender`, through `server`, to one address at most `per_hour` emails within an hour."""
 
-    def __init__(self, server: MailServer, sender: str) -> None:
+    def __init__(self, server: MailServer, sender: str, per_hour: int) -> None:
         self._server = server
         self._sender = sender
+        self._per_hour = per_hour
 
     async def send_due_emails(self, sessions: Sessions, clock: Clock) -> None:
         """Send what is due, until cancelled, over LANES connections. One that hangs holds up no other.
@@ -120,6 +129,9 @@ class Dispatcher:
             if row is None:
                 return False
             email, account = row
+            if not await self._gives_slot(email, session, clock()):
+                count_when_committed(FLOODED.labels(email.kind), session)
+                return True
             if email.lease():
                 count_when_committed(POSSIBLY_REPEATED.labels(email.kind), session)
         with tracing.span(f"send {email.kind}", SpanKind.CLIENT, parent=email.traceparent) as span:
@@ -137,6 +149,16 @@ class Dispatcher:
             reason=str(failure) if failure else None,
         )
         return True
+
+    async def _gives_slot(self, email: Email, session: AsyncSession, now: datetime) -> bool:
+        """Let an email have its turn now, or when its address may get one more. Nobody else decides about it then."""
+        await session.execute(queries.one_at_a_time(email))
+        so_far, promised = (await session.execute(queries.slots_taken(email, self._per_hour, now))).one()
+        if so_far is None or so_far <= now - HOUR:
+            email.slot_at = now
+            return True
+        email.wait_for_slot(promised + HOUR)
+        return False
 
     async def _try(
         self, email: Email, account: Account, connection: Connection, now: datetime
@@ -170,7 +192,7 @@ async def _settle_at_last(
 
 
 async def _settle(email: Email, failure: Later | Never | NotAnAddress | None, sessions: Sessions, now: datetime) -> str:
-    async with sessions.begin() as session:
+    async with transaction_of(email.account_id, sessions) as session:
         held = await session.scalar(queries.leased(email.id, email.attempts))
         if held is None:  # our lease ran out and somebody else has it in hand
             return "overtaken"

@@ -75,6 +75,9 @@ class Email(Table):
         ),
         CheckConstraint("attempts >= 0", name="attempts_not_negative"),
         Index("ix_emails_account_id_requester_id", "account_id", "requester_id"),
+        Index(
+            "ix_emails_slots", func.lower(text("recipient")), "slot_at", postgresql_where=text("slot_at IS NOT NULL")
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -91,6 +94,8 @@ class Email(Table):
     give_up_at: Mapped[Timestamp]
     held_until: Mapped[Timestamp | None]
     """When the lease of who has it in hand ends, by the database's clock."""
+    slot_at: Mapped[Timestamp | None]
+    """When it counts, or will, among the emails that its recipient gets within an hour; none before it was due."""
     unsettled: Mapped[bool] = mapped_column(server_default=false())
     """A try began, and whether the mail server took the email is not known, or not yet."""
     last_error: Mapped[str | None] = mapped_column(Text)
@@ -112,6 +117,11 @@ class Email(Table):
         # By the one clock that all replicas see: their own may differ, or be set in the middle of a try.
         self.held_until = func.now() + LEASE
         return may_repeat
+
+    def wait_for_slot(self, slot_at: datetime) -> None:
+        """Let others of the recipient's emails go first, until the slot, or until it is too late to be of use."""
+        self.slot_at = self.due_at = min(slot_at, self.give_up_at)
+        self.last_error = "the recipient has got as many emails as one may within an hour"
 
     def mark_sent(self, now: datetime) -> None:
         """The mail server has it."""

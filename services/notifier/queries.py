@@ -13,6 +13,8 @@ _SUPPRESSED = and_(Suppression.account_id == Email.account_id, Suppression.addre
 
 _IN_NO_HAND = or_(Email.held_until.is_(None), Email.held_until <= func.now())
 
+_ADDRESSES = 0x61646472  # "addr", any number that no other advisory lock of ours uses
+
 
 def _due(now: datetime) -> ColumnElement[bool]:
     """Match what waits to be sent and nobody has in hand."""
@@ -34,6 +36,35 @@ def next_due(now: datetime) -> Select[Email, Account]:
         .limit(1)
         .options(undefer(Account.logo))
         .with_for_update(of=Email, skip_locked=True)
+    )
+
+
+def one_at_a_time(email: Email) -> Select:
+    """Wait until nobody else decides about an email to this address, and keep others waiting for the transaction."""
+    return select(func.pg_advisory_xact_lock(func.hashtextextended(func.lower(email.recipient), _ADDRESSES)))
+
+
+def slots_taken(email: Email, per_hour: int, now: datetime) -> Select:
+    """Find when so many of the other emails to an address had their slot, or will, the newest first.
+
+    Of those whose slot has come, and of all. None where there are fewer.
+    """
+    others = (
+        select(Email.slot_at)
+        .where(
+            func.lower(Email.recipient) == func.lower(email.recipient), Email.slot_at.is_not(None), Email.id != email.id
+        )
+        .order_by(Email.slot_at.desc())
+        .offset(per_hour - 1)
+        .limit(1)
+    )
+    return select(others.where(Email.slot_at <= now).scalar_subquery(), others.scalar_subquery())
+
+
+def waiting_for_slots(now: datetime) -> Select:
+    """Count the emails whose recipients have got enough for now, and those recipients."""
+    return select(func.count(), func.count(func.lower(Email.recipient).distinct())).where(
+        Email.state == "queued", Email.due_at > now, Email.slot_at > now
     )
 
 

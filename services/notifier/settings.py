@@ -4,7 +4,7 @@ from email.errors import HeaderParseError
 from email.headerregistry import Address
 from typing import Annotated
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from shared.chassis.settings import Days
 from shared.chassis.settings import Settings as ChassisSettings
@@ -42,5 +42,7 @@ class Settings(ChassisSettings):
     smtp_user: str | None = None
     smtp_password: SecretStr | None = None
     smtp_starttls: bool | None = None
+    emails_per_hour: Annotated[int, Field(ge=1)] = 60
+    """To one address, whichever accounts they are from. What is beyond that waits."""
     email_days: Days = 90
     suppression_days: Days = 365

@@ -12,6 +12,7 @@ from services.portal.attachments import Attachments, Reading, head_of
 from services.portal.file_types import UNKNOWN, type_of
 from services.portal.tables import AttachedFile
 from services.portal.uploads import at_most
+from shared.chassis.tenancy import session_of, transaction_of
 
 
 class Clash(Exception):
@@ -28,7 +29,7 @@ async def take_agents_file(
     attachments: Attachments = state.attachments
     request.receive = at_most(attachments.limits.bytes, request.receive)
     key = (account_id, attachment_id)
-    async with state.sessions() as session:
+    async with session_of(account_id, state.sessions) as session:
         there = await session.get(AttachedFile, key)
     if there and there.object_id:
         digest = hashlib.sha256()
@@ -42,7 +43,7 @@ async def take_agents_file(
     read = Reading(head, body)
     object_id = await attachments.store(read, state.sessions, state.clock)
     kind = type_of(head)
-    async with state.sessions.begin() as session:
+    async with transaction_of(account_id, state.sessions) as session:
         now = state.clock()
         facts = {
             "object_id": object_id,

@@ -56,6 +56,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
         farewells=[live.dismiss],
         forgets=[gate.forget_expired, limiter.forget_full, quarantine.forget_old],
         clock=clock,
+        guarded=True,
     )
 
 

@@ -30,6 +30,7 @@ from services.portal.storage import Missing
 from services.portal.tables import ApiKey, AttachedFile
 from services.portal.ticket import Ticket
 from shared.chassis.database import is_outage
+from shared.chassis.tenancy import session_of
 from shared.contracts.event import MAX_ID_LENGTH
 from shared.public_pages.api_keys import brought_key, name_of, opens_nothing, row_of
 from shared.public_pages.rate_limits import DOWNLOADS, WRONG_KEYS
@@ -129,7 +130,7 @@ async def account_of_key(account_id: AccountId, request: Request, state: State) 
     Raises NotAuthorizedException (401), NotFoundException (404), and TooMany (429) for who tries one key after another.
     """
     key = brought_key(request, REALM)
-    async with state.sessions() as session:
+    async with state.service.sessions() as session:  # the key is to tell whose rows may be seen
         row = await row_of(key, ApiKey, session)
     if row is None:
         await state.limiter.take(WRONG_KEYS, request, link=name_of(key))
@@ -137,6 +138,12 @@ async def account_of_key(account_id: AccountId, request: Request, state: State) 
     if row.account_id not in (None, account_id):
         raise NotFoundException("There is no such attachment.")
     return account_id
+
+
+async def session_of_account(account: NamedDependency[str], state: State) -> AsyncIterator[AsyncSession]:
+    """Give a route its session, which sees the account's rows and no others."""
+    async with session_of(account, state.sessions) as session:
+        yield session
 
 
 @put(
@@ -221,7 +228,7 @@ def explain_to_programs(_: Request, failure: Exception) -> Response:
 api = Router(
     "/api/v1/accounts/{account_id:str}/attachments",
     route_handlers=[put_attachment, get_attachment],
-    dependencies={"account": Provide(account_of_key)},
+    dependencies={"account": Provide(account_of_key), "session": Provide(session_of_account)},
     exception_handlers={Exception: explain_to_programs},
     include_in_schema=True,
     security=[{"apiKey": []}],

@@ -16,6 +16,7 @@ from uuid_utils.compat import uuid7
 from services.portal import queries
 from services.portal.link import AccessLink
 from shared.chassis.outbox import emit
+from shared.chassis.tenancy import transaction_of
 from shared.contracts import LinkRenewed
 from shared.public_pages.access_links import digest
 from shared.public_pages.branding import NEUTRAL
@@ -42,8 +43,11 @@ async def send_fresh_link(token: str, request: Request, state: State) -> Templat
     """
     begun = time.monotonic()
     await state.limiter.take(FRESH_LINKS, request, link=token)
-    async with state.sessions.begin() as session:
-        await _renew(token, state, session)
+    async with state.service.sessions() as session:  # the link is to tell whose rows may be seen
+        asked = await session.get(AccessLink, digest(token))
+    if asked:
+        async with transaction_of(asked.account_id, state.sessions) as session:
+            await _renew(asked, state, session)
     await asyncio.sleep(begun + ANSWERED_AFTER_SECONDS - time.monotonic())
     language = language_of_page(request)
     return page(
@@ -58,16 +62,15 @@ async def send_fresh_link(token: str, request: Request, state: State) -> Templat
     )
 
 
-async def _renew(token: str, state: State, session: AsyncSession) -> None:
-    asked = await session.get(AccessLink, digest(token))
-    if asked is None:
-        return
+async def _renew(asked: AccessLink, state: State, session: AsyncSession) -> None:
     ticket = await session.scalar(queries.ticket_of(asked.account_id, asked.ticket_id))
     if ticket is None or not ticket.snapshot.requester.email:
         return
     now = state.clock()
     links = (await session.scalars(queries.links_of(ticket.account_id, ticket.ticket_id))).all()
-    if not asked.is_renewable(links, now):
+    # As it is now: what the look-up saw may have been dropped or revoked before the ticket was locked.
+    asked_now = next((link for link in links if link.digest == asked.digest), None)
+    if asked_now is None or not asked_now.is_renewable(links, now):
         return
     link = state.links.rotate(links, ticket, now)
     session.add(link)

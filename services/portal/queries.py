@@ -38,10 +38,7 @@ def ticket_of(account_id: str, ticket_id: str) -> Select[Ticket]:
 def links_of(account_id: str, ticket_id: str) -> Select[AccessLink]:
     """Find a ticket's links as they are now, the current one first."""
     return (
-        select(AccessLink)
-        .filter_by(account_id=account_id, ticket_id=ticket_id)
-        .order_by(AccessLink.generation.desc())
-        .execution_options(populate_existing=True)  # one may have been looked at before its ticket was locked
+        select(AccessLink).filter_by(account_id=account_id, ticket_id=ticket_id).order_by(AccessLink.generation.desc())
     )
 
 

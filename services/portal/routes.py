@@ -1,6 +1,6 @@
 """The ticket page. Looking changes nothing, since mail scanners open every link; only a POST does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
@@ -26,6 +26,7 @@ from services.portal.tables import Account
 from services.portal.ticket import MAX_REPLY_LENGTH, Ticket, reopened_by_last_reply
 from services.portal.uploads import read_form
 from shared.chassis.requests import ENDLESS
+from shared.chassis.tenancy import transaction_of
 from shared.public_pages import honeypot
 from shared.public_pages.access_links import digest
 from shared.public_pages.captcha import CaptchaRefused
@@ -39,14 +40,21 @@ from shared.public_pages.reader import language_of_page
 async def ticket_behind(token: FromPath[str], request: Request, state: State) -> Ticket:
     """Find what a link opens. Raises NotFoundException, and TooManyRequestsException for who tries one after the other.
 
-    In a session of its own, so that no connection is held while requests are counted.
+    In a session of its own: the link is to tell whose rows may be seen, and no connection is held while requests are
+    counted.
     """
-    async with state.sessions() as session:
+    async with state.service.sessions() as session:
         ticket = await session.scalar(queries.ticket_behind(token, state.clock()))
     if ticket is None:
         await state.limiter.take(UNKNOWN_LINKS, request)
         raise NotFoundException
     return ticket
+
+
+async def session_of_ticket(ticket: NamedDependency[Ticket], state: State) -> AsyncIterator[AsyncSession]:
+    """Give a route its session, which sees the rows of the ticket's account and no others."""
+    async with transaction_of(ticket.account_id, state.sessions) as session:
+        yield session
 
 
 @route("/t/{token:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
@@ -59,13 +67,13 @@ async def show_ticket(
 
 
 @post("/t/{token:str}", request_max_body_size=None)  # counted while it is read
-async def receive_form(
-    token: FromPath[str], request: Request, state: State, session: NamedDependency[AsyncSession]
-) -> Response | Template:
+async def receive_form(token: FromPath[str], request: Request, state: State) -> Response | Template:
     """Take a reply, or with `?fresh-link` the form of a dead link's page, which has this address, too."""
     if fresh_links.ASKED in request.query_params:
         return await fresh_links.send_fresh_link(token, request, state)
-    return await _receive_reply(token, await ticket_behind(token, request, state), request, state, session)
+    ticket = await ticket_behind(token, request, state)
+    async with transaction_of(ticket.account_id, state.sessions) as session:
+        return await _receive_reply(token, ticket, request, state, session)
 
 
 async def _receive_reply(
@@ -130,9 +138,7 @@ async def _answer(
 
 
 @post("/t/{token:str}/solved")
-async def mark_solved(
-    token: FromPath[str], request: Request, state: State, session: NamedDependency[AsyncSession]
-) -> Redirect:
+async def mark_solved(token: FromPath[str], request: Request, state: State) -> Redirect:
     """Take the requester's word that they need no more help, once.
 
     No captcha: there is nothing to write, it is done once until something changes, and a reply takes it back.
@@ -143,9 +149,10 @@ async def mark_solved(
         return Redirect(f"/t/{quote(token, safe='')}", status_code=303)  # its page says that it is dead, and what to do
     form = await fields_of(request)
     await state.limiter.take(SENDING, request, link=token, tenant=ticket.account_id)
-    ticket = await _locked(token, state, session)
-    if ticket.can_be_solved and not honeypot.is_caught(form):
-        take_solution(ticket, session, state.clock())
+    async with transaction_of(ticket.account_id, state.sessions) as session:
+        ticket = await _locked(token, state, session)
+        if ticket.can_be_solved and not honeypot.is_caught(form):
+            take_solution(ticket, session, state.clock())
     return Redirect(f"/t/{token}?solved=yes#solved", status_code=303)
 
 
@@ -173,14 +180,16 @@ async def make_challenge(
     return state.gate.proof_of_work.challenge(_purpose(ticket), state.clock())
 
 
+_BEHIND_A_LINK = {"ticket": Provide(ticket_behind), "session": Provide(session_of_ticket)}
+
 ROUTES = (
     Router(
         "/",
         route_handlers=[show_ticket, receive_form, mark_solved, tell_news, make_challenge],
-        dependencies={"ticket": Provide(ticket_behind)},
+        dependencies=_BEHIND_A_LINK,
         exception_handlers={NotFoundException: fresh_links.offer_fresh_link},
     ),
-    Router("/", route_handlers=[download_attachment], dependencies={"ticket": Provide(ticket_behind)}),
+    Router("/", route_handlers=[download_attachment], dependencies=_BEHIND_A_LINK),
 )
 
 

@@ -18,7 +18,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, Example, SecurityScheme
 from litestar.params import QueryParameter
 from litestar.response import ServerSentEvent, Stream
-from msgspec import Meta, Struct, to_builtins
+from msgspec import Meta, Struct
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports import examples, export, figures, queries
@@ -88,7 +88,7 @@ def _answers(example: Struct) -> dict[int, ResponseSpec]:
     success = ResponseSpec(
         type(example),
         description="As asked for",
-        examples=[Example(value=to_builtins(example))],
+        examples=[Example(value=example)],
         generate_examples=False,
     )
     return {200: success, **PROBLEMS}

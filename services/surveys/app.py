@@ -46,6 +46,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
         chores=[expire_overdue_surveys, Asking(links).ask_when_due, Retention(periods(settings)).keep_to_periods],
         forgets=[gate.forget_expired, limiter.forget_full, quarantine.forget_old],
         clock=clock,
+        guarded=True,
     )
 
 

@@ -1,7 +1,10 @@
 """What every page of surveys begins with: the survey behind its link, and the language of who opened it."""
 
+from collections.abc import AsyncIterator
+
 from litestar import Request
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from litestar.response import Redirect
@@ -11,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.surveys import queries
 from services.surveys.survey import Survey
 from services.surveys.tables import Account
+from shared.chassis.tenancy import transaction_of
 from shared.public_pages.language import Language
 from shared.public_pages.quarantine import Reason
 from shared.public_pages.rate_limits import UNKNOWN_LINKS
@@ -20,7 +24,8 @@ from shared.public_pages.reader import language_of_page
 async def survey_behind(token: FromPath[str], request: Request, state: State) -> Survey:
     """Find what a link opens. Raises NotFoundException, and TooManyRequestsException for who tries one after the other.
 
-    In a session of its own, so that no connection is held while requests are counted.
+    In a session of its own: the link is to tell whose rows may be seen, and no connection is held while requests are
+    counted.
     """
     return await _found(queries.survey_behind(token), request, state)
 
@@ -31,12 +36,18 @@ async def survey_behind_opt_out(token: FromPath[str], request: Request, state: S
 
 
 async def _found(query: Select[Survey], request: Request, state: State) -> Survey:
-    async with state.sessions() as session:
+    async with state.service.sessions() as session:
         survey = await session.scalar(query)
     if survey is None:
         await state.limiter.take(UNKNOWN_LINKS, request)
         raise NotFoundException
     return survey
+
+
+async def session_of_survey(survey: NamedDependency[Survey], state: State) -> AsyncIterator[AsyncSession]:
+    """Give a route its session, which sees the rows of the survey's account and no others."""
+    async with transaction_of(survey.account_id, state.sessions) as session:
+        yield session
 
 
 async def locked(token: str, session: AsyncSession) -> Survey:

@@ -12,7 +12,7 @@ from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.surveys.behind_links import language_of, survey_behind_opt_out
+from services.surveys.behind_links import language_of, session_of_survey, survey_behind_opt_out
 from services.surveys.survey import Survey
 from services.surveys.tables import Account, OptOut
 from shared.public_pages.forms import fields_of
@@ -48,7 +48,7 @@ ROUTES = (
     Router(
         "/",
         route_handlers=[show_choice, receive_choice],
-        dependencies={"survey": Provide(survey_behind_opt_out)},
+        dependencies={"survey": Provide(survey_behind_opt_out), "session": Provide(session_of_survey)},
     ),
 )
 

@@ -13,7 +13,15 @@ from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.surveys import opt_out, thanks
-from services.surveys.behind_links import language_of, locked, purpose_of, put_aside, see_other, survey_behind
+from services.surveys.behind_links import (
+    language_of,
+    locked,
+    purpose_of,
+    put_aside,
+    see_other,
+    session_of_survey,
+    survey_behind,
+)
 from services.surveys.reasons import reasons_in
 from services.surveys.survey import LOW_SCORES, Survey
 from services.surveys.tables import Account
@@ -116,7 +124,7 @@ ROUTES = (
     Router(
         "/",
         route_handlers=[show_survey, receive_rating, make_challenge],
-        dependencies={"survey": Provide(survey_behind)},
+        dependencies={"survey": Provide(survey_behind), "session": Provide(session_of_survey)},
     ),
     *thanks.ROUTES,
     *opt_out.ROUTES,

@@ -10,7 +10,15 @@ from litestar.params import FromPath
 from litestar.response import Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.surveys.behind_links import language_of, locked, purpose_of, put_aside, see_other, survey_behind
+from services.surveys.behind_links import (
+    language_of,
+    locked,
+    purpose_of,
+    put_aside,
+    see_other,
+    session_of_survey,
+    survey_behind,
+)
 from services.surveys.survey import Survey
 from services.surveys.tables import Account
 from shared.chassis.outbox import emit
@@ -80,7 +88,7 @@ ROUTES = (
     Router(
         "/",
         route_handlers=[show_thanks, receive_follow_up],
-        dependencies={"survey": Provide(survey_behind)},
+        dependencies={"survey": Provide(survey_behind), "session": Provide(session_of_survey)},
     ),
 )
 

@@ -47,7 +47,7 @@ def metrics() -> Response[bytes]:
 async def _troubles(state: State) -> list[str] | None:
     """Tell what is wrong; None when the database does not answer, or lacks what a migration would have made."""
     try:
-        async with state.sessions() as session:
+        async with state.service.sessions() as session:
             return await state.service.troubles(session)
     except Exception as failure:  # noqa: BLE001 - whatever it is, pages cannot be served
         log.warning("database does not answer", reason=f"{type(failure).__name__}: {failure}")

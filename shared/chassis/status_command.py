@@ -6,6 +6,7 @@ import click
 from aiokafka import TopicPartition
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy import func, select
 
 from shared.chassis.dead_letters import count_letters
@@ -20,7 +21,7 @@ def status_command(program: Program) -> click.Command:
 
     @click.command()
     def status() -> None:
-        """Show how far behind each consumer is, what waits to be published, and what died.
+        """Show how far behind each consumer is, what waits to be published, what died, and what troubles there are.
 
         Asks Kafka and the database themselves; the service need not run. Exit code 1 when Kafka does not answer.
         """
@@ -30,6 +31,7 @@ def status_command(program: Program) -> click.Command:
                 waiting = await session.scalar(select(func.count()).select_from(OutboxMessage)) or 0
                 oldest = await oldest_age_seconds(session)
                 letters = await count_letters(session)
+                troubles = [await check(session, service.clock()) for check in service.checks]
             topics = list(service.consumers.by_topic)
             try:
                 async with LagMeter(service.settings.cluster, service=service.name, topics=topics) as meter:
@@ -47,6 +49,8 @@ def status_command(program: Program) -> click.Command:
             console.print(table)
             age = f", the oldest for {oldest:,.0f} s" if waiting else ""
             console.print(f"{waiting:,} events wait to be published{age}")
+            for trouble in filter(None, troubles):
+                console.print(Text(trouble))
             return places is not None
 
         raise SystemExit(0 if program.run(show) else 1)

@@ -7,6 +7,8 @@ A table that is guarded shows nothing to a transaction that did not say whose it
 It binds the owner of the tables as well, which a service's role is. It binds no superuser: no service should be one.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import Connection, event, text
@@ -29,7 +31,9 @@ class _Guarded(Session):
 
 
 @event.listens_for(_Guarded, "after_begin")
-def _say_whose(session: Session, _: SessionTransaction, connection: Connection) -> None:
+def _say_whose(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    if transaction.nested:
+        return  # a savepoint: the transaction around it has said so
     # Not before there is a transaction: a page that is refused before it asks anything has taken no connection.
     whose: Any = session.info.get(_WHOSE)
     if whose is EVERY_ACCOUNT:
@@ -53,6 +57,13 @@ def of_all_accounts(engine: AsyncEngine) -> Sessions:
 def session_of(account_id: str, sessions: Sessions) -> AsyncSession:
     """Open a session whose transactions see this account's rows and no others."""
     return sessions(info={_WHOSE: (account_id,)})
+
+
+@asynccontextmanager
+async def transaction_of(account_id: str, sessions: Sessions) -> AsyncIterator[AsyncSession]:
+    """Open such a session for one transaction: committed at the end, rolled back when something is raised."""
+    async with session_of(account_id, sessions) as session, session.begin():
+        yield session
 
 
 def guard(table: str) -> list[str]:

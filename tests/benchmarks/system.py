@@ -29,8 +29,7 @@ from shared.chassis.lifecycle import Service
 from shared.chassis.migrations import migrate
 from shared.public_pages.api_keys import new_key
 from tests.benchmarks.data import Account
-from tests.reports.own_database import OwnDatabase
-from tests.stage import delivery_of
+from tests.stage import OwnedDatabases, delivery_of
 
 ROOT = Path(__file__).parents[2]
 SECRET = "benchmark" * 4
@@ -38,15 +37,15 @@ PUBLIC_URL = "https://reports.example"
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[OwnDatabase]:
+def running_postgres(folder: Path) -> Iterator[OwnedDatabases]:
     """Start a server whose commits reach the disk; the one of DATABASE_URL where that is set."""
     if url := os.environ.get("DATABASE_URL"):
-        yield OwnDatabase(url)
+        yield OwnedDatabases(url)
         return
     server = EmbeddedPostgres(folder)
     try:
         server.start()
-        yield OwnDatabase(server.admin_url)
+        yield OwnedDatabases(server.admin_url)
     finally:
         server.destroy()
 
@@ -54,7 +53,7 @@ def running_postgres(folder: Path) -> Iterator[OwnDatabase]:
 class Database:
     """The database of reports: `url` is that of its role, `admin` a superuser's connection, whom no policy binds."""
 
-    def __init__(self, server: OwnDatabase, name: str, kafka: str) -> None:
+    def __init__(self, server: OwnedDatabases, name: str, kafka: str) -> None:
         self._server = server
         self.name = name
         self.kafka = kafka

@@ -1,13 +1,17 @@
 """What operators are shown and can do, beyond what tests/surveys/test_command_line.py tries in a process of its own."""
 
 import asyncio
+from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.chassis.command_line import command_line
 from shared.chassis.dead_letters import DeadLetter
+from shared.chassis.lifecycle import Service
 from shared.chassis.outbox import emit
 from shared.chassis.program import Program
 from shared.chassis.settings import Settings
@@ -150,6 +154,28 @@ async def test_status_tells_what_is_behind_what_waits_and_what_died(counting: St
     records, taken, behind, dead, waiting = (int(cell.strip().replace(",", "")) for cell in row[1:])
     assert (records - taken, behind, dead, waiting) == (2, 2, 2, 0)
     assert "1 events wait to be published" in result.output
+
+
+async def test_status_tells_the_troubles_of_the_service(counting: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What /health/ready tells machines, as it is written."""
+    create = app.create_service
+
+    def troubled(*settings: Any, **more: Any) -> Service:
+        service = create(*settings, **more)
+        service.checks = [trouble, no_trouble]
+        return service
+
+    async def trouble(_: AsyncSession, __: datetime) -> str | None:
+        return "3 emails wait [red]"
+
+    async def no_trouble(_: AsyncSession, __: datetime) -> str | None:
+        return None
+
+    monkeypatch.setattr(app, "create_service", troubled)
+
+    told = (await typed(counting, "status")).output.splitlines()
+
+    assert told[-1] == "3 emails wait [red]"
 
 
 async def test_status_without_kafka_tells_what_it_can(counting: Stage) -> None:

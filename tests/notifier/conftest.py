@@ -94,6 +94,7 @@ class Post:
 
     stage: Stage
     mailbox: Mailbox
+    per_hour: int = 1_000_000
 
     def server(self, **changes: Any) -> MailServer:
         """The mailbox as the settings name it."""
@@ -102,7 +103,7 @@ class Post:
 
     def dispatcher(self, **changes: Any) -> Dispatcher:
         """Another dispatcher, as a second replica has it."""
-        return Dispatcher(self.server(**changes), SENDER)
+        return Dispatcher(self.server(**changes), SENDER, per_hour=self.per_hour)
 
     async def goes_out(self, **changes: Any) -> bool:
         """Send what is due now over one connection; tell whether anything was. Raises Later when it did not hold."""

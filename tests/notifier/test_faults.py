@@ -367,7 +367,7 @@ async def send_and_die(self, message):
 
 mail.Connection.send = send_and_die
 settings = Settings.from_environment()
-dispatcher = Dispatcher(mail.MailServer(settings), settings.mail_from)
+dispatcher = Dispatcher(mail.MailServer(settings), settings.mail_from, 1000)
 asyncio.run(dispatcher.send_due_emails(create_service(settings).sessions, lambda: NOON))
 """
 """The service's own dispatcher, whose process ends as by a power cut when the server has said 250."""

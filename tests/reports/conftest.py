@@ -107,6 +107,7 @@ async def idle(reports: Stage, log: Log) -> AsyncIterator[Service]:
         events=events,
         provided=reports.service.provided,
         clock=reports.clock,
+        guarded=True,
     )
     yield service
     await service.engine.dispose()

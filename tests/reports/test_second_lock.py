@@ -1,10 +1,8 @@
 """Row-level security: what PostgreSQL shows of one account to who asks for another, when a query forgets its WHERE.
 
-A superuser, as whom the other tests connect, is bound by no policy. Here the service connects as it is deployed: as a
-role that owns its database and nothing else.
+No policy binds a superuser; on stage the service connects as it is deployed, as a role that owns its database and no
+more. tests/attacks/test_second_lock.py has what holds for each service.
 """
-
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -12,47 +10,27 @@ import pytest_asyncio
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from deploy.postgres.embedded import PostgresServer
-from services.reports import app, verification
-from services.reports.settings import Settings
+from services.reports import verification
 from services.reports.shadow import Shadow
-from services.reports.tables import Account, ApiKey, CsatCell, CsatDaily, Erasure, Rating, SkippedSurvey, Table
+from services.reports.tables import Account, ApiKey, CsatCell, CsatDaily, Erasure, Rating, SkippedSurvey
 from shared.chassis.tenancy import session_of
 from tests.builders import an_account
-from tests.reports.own_database import OwnDatabase
 from tests.reports.told import a_key, answered, ask, skipped, told
-from tests.stage import Stage, staged
+from tests.stage import Stage
 
 GUARDED = (Account, ApiKey, CsatCell, CsatDaily, Erasure, Rating, SkippedSurvey)
 
 
-@pytest_asyncio.fixture(scope="module")
-async def locked_stage(postgres_server: PostgresServer) -> AsyncIterator[Stage]:
-    """Reports as it is deployed."""
-    server = OwnDatabase(postgres_server.admin_url)
-    async with staged(
-        server,
-        name="locked_reports",
-        settings=Settings,
-        app=app,
-        public_url="https://reports.example",
-        secret_key="r" * 32,
-    ) as stage:
-        yield stage
-
-
 @pytest_asyncio.fixture
-async def locked(locked_stage: Stage) -> Stage:
+async def locked(reports: Stage) -> Stage:
     """With two accounts that know of a survey each."""
-    await locked_stage.clear()
-    locked_stage.client.cookies.clear()
     for account_id, score in (("acme", 5), ("evil", 1)):
-        await locked_stage.hears(
+        await reports.hears(
             an_account(account_id=account_id),
             answered(f"s-{account_id}", score, account_id=account_id, comment=f"words of {account_id}"),
             skipped(account_id=account_id),
         )
-    return locked_stage
+    return reports
 
 
 async def counts(stage: Stage, account_id: str | None) -> dict[str, int]:
@@ -62,23 +40,6 @@ async def counts(stage: Stage, account_id: str | None) -> dict[str, int]:
         return {
             table.__tablename__: await session.scalar(select(func.count()).select_from(table)) or 0 for table in GUARDED
         }
-
-
-async def test_every_table_with_an_account_is_guarded(locked: Stage) -> None:
-    """A new table with tenants' rows is no hole: it fails this until it is guarded."""
-    async with locked.service.sessions() as session:
-        guarded = await session.scalars(
-            text("SELECT relname FROM pg_class WHERE relrowsecurity AND relforcerowsecurity ORDER BY relname")
-        )
-        assert guarded.all() == sorted(table.__tablename__ for table in GUARDED)
-    with_account = {name for name, table in Table.metadata.tables.items() if "account_id" in table.columns}
-    assert with_account == {table.__tablename__ for table in GUARDED}
-
-
-async def test_the_service_as_deployed_is_no_superuser(locked: Stage) -> None:
-    """Else nothing here would be tested."""
-    async with locked.service.sessions() as session:
-        assert await session.scalar(text("SELECT NOT (rolsuper OR rolbypassrls) FROM pg_roles WHERE rolname = user"))
 
 
 async def test_a_query_that_forgets_its_account_sees_one_accounts_rows(locked: Stage) -> None:
