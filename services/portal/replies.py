@@ -79,5 +79,5 @@ async def restore_reply(held: QuarantinedColumns, session: AsyncSession, now: da
     if not ticket.takes_replies:
         raise NotRestored("Its ticket is closed and takes no replies.")
     attachments = msgspec.json.decode(held.form.get("attachments", "[]"), type=tuple[Attachment, ...])
-    await expect(attachments, session, account_id=held.account_id)
+    await expect(attachments, session, account_id=held.account_id, ticket_id=held.about)
     take_reply(ticket, held.form["body"], session, now, attachments)
