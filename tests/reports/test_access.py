@@ -4,16 +4,20 @@ import gc
 import re
 from typing import cast
 
+import httpx
 import pytest
 from sqlalchemy.pool import QueuePool
 
 from services.reports.tables import ApiKey
-from tests.builders import an_account
+from shared.contracts import ReasonGiven
+from tests.builders import ADA, BEN, an_account
 from tests.reports.conftest import Operator
-from tests.reports.told import a_key, answered, ask, told
+from tests.reports.told import a_key, a_survey, answered, ask, submitted, told
 from tests.stage import Stage
 
-PATHS = ["/summary", "/distribution", "/agents", "/trend", "/responses"]
+FIGURES = ["/summary", "/distribution", "/agents", "/priorities", "/channels", "/reasons", "/trend"]
+RESPONSES = ["/responses", "/responses.csv", "/responses.parquet"]
+PATHS = [*FIGURES, "/responses"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -23,7 +27,9 @@ async def test_a_key_shows_nothing_of_another_account(reports: Stage, path: str)
     acme, bolt = await a_key(reports), await a_key(reports, "bolt")
     empty = await told(reports, path, key=bolt)
 
-    await reports.hears(*(answered(f"secret-{number}", 5, comment="secret") for number in range(6)))
+    slow = ReasonGiven(code="secret", text="secret")
+    surveys = (a_survey(f"secret-{number}") for number in range(6))
+    await reports.hears(*(submitted(survey, 1, comment="secret", reason=slow) for survey in surveys))
 
     assert await told(reports, path, key=bolt) == empty
     assert await told(reports, path, key=acme) != empty
@@ -180,3 +186,102 @@ async def test_without_keys_the_list_says_so(reports: Stage, operator: Operator)
 def bearer(key: str) -> dict[str, str]:
     """The header."""
     return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.mark.parametrize("path", [*FIGURES, *RESPONSES])
+async def test_a_key_opens_what_its_scope_names(reports: Stage, path: str) -> None:
+    """A screen on the wall needs no words of requesters. What is missing is said (RFC 6750, section 3.1)."""
+    await reports.hears(an_account(), answered("s", 5, comment="secret"))
+    own, other = ("figures", "responses") if path in FIGURES else ("responses", "figures")
+
+    opened = await ask(reports, path, key=await a_key(reports, scopes=[own]))
+    refused = await ask(reports, path, key=await a_key(reports, scopes=[other]))
+
+    assert opened.status_code == 200
+    assert refused.status_code == 403
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert f'error="insufficient_scope", scope="{own}"' in refused.headers["WWW-Authenticate"]
+    assert refused.json()["detail"] == f"This key does not open {own}."
+
+
+@pytest.fixture
+async def two_agents(reports: Stage) -> Stage:
+    """Ada's five and Ben's two responses, one of them after both had a hand in it."""
+    await reports.hears(
+        an_account(),
+        *(answered(f"ada-{number}", 1, comment="Ada's words") for number in range(5)),
+        answered("ben-1", 5, agent=BEN, comment="Ben's words"),
+        answered("ben-2", 4, agent=BEN, last_replier=ADA),
+    )
+    return reports
+
+
+@pytest.mark.parametrize("parameters", [{}, {"agent": "ben"}, {"attribution": "assignee"}])
+async def test_a_key_of_one_agent_shows_nothing_of_others(two_agents: Stage, parameters: dict[str, str]) -> None:
+    """Not in sums, not in lists, not in files, whether the agent is asked for or not."""
+    key = await a_key(two_agents, agent_id="ben")
+    answers = {path: await ask(two_agents, path, key=key, **parameters) for path in [*FIGURES, *RESPONSES[:2]]}
+
+    assert {answer.status_code for answer in answers.values()} == {200}
+    assert answers["/summary"].json()["satisfaction"]["responses"] == 2
+    assert answers["/summary"].json()["covered"]["agent"] == "ben"
+    assert [agent["agent_id"] for agent in answers["/agents"].json()["agents"]] == ["ben"]
+    assert {each["survey_id"] for each in answers["/responses"].json()["responses"]} == {"ben-1", "ben-2"}
+    assert answers["/responses.csv"].text.count("\r\n") == 3
+    assert not [path for path, answer in answers.items() if "Ada's words" in answer.text or "ada-" in answer.text]
+
+
+@pytest.mark.parametrize("path", [*FIGURES, *RESPONSES])
+async def test_a_key_of_one_agent_is_refused_another(two_agents: Stage, path: str) -> None:
+    """403, and the same for an agent that nobody has: who asks learns of none."""
+    key = await a_key(two_agents, agent_id="ben")
+
+    refused = [await ask(two_agents, path, key=key, agent=agent) for agent in ("ada", "nobody")]
+
+    assert {answer.status_code for answer in refused} == {403}
+    assert refused[0].text == refused[1].text
+    assert refused[0].json()["detail"] == "This key shows one agent, and not this one."
+
+
+async def test_a_cursor_of_another_agent_opens_nothing(two_agents: Stage) -> None:
+    """A cursor must not tell which surveys there are."""
+    key = await a_key(two_agents, agent_id="ben")
+
+    answers = [await ask(two_agents, "/responses", key=key, cursor=cursor) for cursor in ("ada-1", "none", "ben-2")]
+
+    assert [answer.status_code for answer in answers] == [400, 400, 200]
+
+
+async def test_the_dashboard_keeps_to_the_agent_and_the_scope_of_the_key(two_agents: Stage) -> None:
+    """It shows what the key shows."""
+    of_ben = await a_key(two_agents, agent_id="ben")
+    figures, responses = [await a_key(two_agents, scopes=[scope]) for scope in ("figures", "responses")]
+
+    async def page(key: str, query: str = "") -> httpx.Response:
+        return await two_agents.client.get(f"/csat{query}", headers={"Cookie": f"closeloop_reports={key}"})
+
+    for query in ("", "?agent=ada"):
+        shown = (await page(of_ben, query)).text
+        assert "Ben Suzuki" in shown
+        assert "Ada’s words" not in shown.replace("&#39;", "’")
+    assert "words" not in (await page(figures)).text
+    assert (await page(responses)).headers["location"] == "/sign-in"
+
+
+async def test_an_operator_makes_keys_that_open_less(reports: Stage, operator: Operator) -> None:
+    """And sees in the list what each opens."""
+    await reports.hears(an_account())
+
+    made = await operator.types("keys", "create", "acme", "--name", "Ada", "--agent", "a-7", "--scope", "figures")
+    await operator.types("keys", "create", "acme", "--name", "Lead")
+    listed = (await operator.types("keys", "list")).output
+    wrong = await operator.types("keys", "create", "acme", "--name", "Ada", "--scope", "everything")
+
+    summary = await ask(reports, "/summary", key=made.output.strip())
+    assert (summary.status_code, summary.json()["covered"]["agent"]) == (200, "a-7")
+    assert (await ask(reports, "/responses", key=made.output.strip())).status_code == 403
+    rows = [[cell.strip() for cell in line.split("│")] for line in listed.splitlines()]
+    assert [row[4:6] for row in rows if "Ada" in row] == [["figures", "a-7"]]
+    assert [row[4:6] for row in rows if "Lead" in row] == [["figures, responses", ""]]
+    assert wrong.exit_code == 2
+    assert await reports.count(ApiKey) == 2

@@ -69,9 +69,9 @@ def answered(
     return submitted(survey, score, account_id=account_id, comment=comment, submitted_at=at)
 
 
-async def a_key(stage: Stage, account_id: str = "acme") -> str:
-    """Make a key that opens the account."""
-    row, key = new_key(ApiKey, "a test", stage.clock(), account_id=account_id)
+async def a_key(stage: Stage, account_id: str = "acme", **narrowed: Any) -> str:
+    """Make a key that opens the account, or what of it `scopes` and `agent_id` leave."""
+    row, key = new_key(ApiKey, "a test", stage.clock(), account_id=account_id, **narrowed)
     async with stage.service.sessions.begin() as session:
         session.add(row)
     return key
