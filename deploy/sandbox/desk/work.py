@@ -151,9 +151,7 @@ async def erase_requester(account_id: str, requester: Requester, session: AsyncS
     tickets = (await session.scalars(tickets_of(account_id, requester.requester_id))).all()
     numbers = [ticket.number for ticket in tickets]
     for letter in await mailbox.newest_letters(session):
-        about = any(
-            ticket.snapshot.subject and ticket.snapshot.subject in letter.subject for ticket in tickets
-        )
+        about = any(ticket.snapshot.subject and ticket.snapshot.subject in letter.subject for ticket in tickets)
         if about or letter.mail.recipient.lower() == (requester.email or "").lower():
             await session.delete(letter.mail)
     await session.execute(delete(Message).where(Message.number.in_(numbers)))
