@@ -331,6 +331,7 @@ async def hear(stage: Stage, events: Sequence[Event], dice: random.Random) -> No
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @settings(
     max_examples=6,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # to shrink one would take longer than tests may
