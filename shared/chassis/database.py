@@ -27,7 +27,7 @@ NAMES = {
 HANGS_AFTER_SECONDS = 10.0
 """PostgreSQL ends a transaction in which nothing was asked for so long: its process hangs and holds others' rows.
 
-No transaction of ours waits for anything but the database.
+No transaction of ours waits for anything but the database, except exports of reports, which set a limit of their own.
 """
 
 Timestamp = Annotated[datetime, mapped_column(DateTime(timezone=True))]
