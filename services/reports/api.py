@@ -341,9 +341,10 @@ def _file(kind: export.Kind, content: str) -> dict[int, ResponseSpec]:
     return {200: success, **PROBLEMS}
 
 
-async def _exported(
+async def exported(
     kind: export.Kind, asked: Asked, search: Search, state: State, begin: Callable[[], export.Writer]
 ) -> Stream:
+    """Answer with a file of the responses that fit. Raises TooManyRequestsException (429)."""
     # The session is the export's own: the route's would be closed before the first piece is sent.
     session = session_of(asked.account_id, state.sessions)
     pieces = await state.exports.start(export.pieces(asked, search, session, begin))
@@ -367,7 +368,7 @@ async def export_csv(
     An apostrophe is put before a text that a spreadsheet would take for a formula.
     """
     tickets_at = state.service.settings.ticket_url
-    return await _exported("csv", asked, search, state, lambda: export.CsvWriter(tickets_at, excel=excel))
+    return await exported("csv", asked, search, state, lambda: export.CsvWriter(tickets_at, excel=excel))
 
 
 @get(
@@ -379,7 +380,7 @@ async def export_csv(
 async def export_parquet(asked: NamedDependency[Asked], search: NamedDependency[Search], state: State) -> Stream:
     """All responses that fit, newest first, as Apache Parquet with typed columns; texts are as they were written."""
     tickets_at = state.service.settings.ticket_url
-    return await _exported("parquet", asked, search, state, lambda: export.ParquetWriter(tickets_at))
+    return await exported("parquet", asked, search, state, lambda: export.ParquetWriter(tickets_at))
 
 
 @get(

@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import ceil
 from typing import Literal
 
-from services.reports.days import Days, Granularity
+from services.reports.days import Days
 from services.reports.satisfaction import Scores
 
 TOP, BOTTOM = 36.0, 180.0
@@ -66,11 +66,6 @@ class Chart:
     def level(score: float) -> float:
         """How far down a score is, in pixels."""
         return round(TOP + (5 - score) / 4 * (BOTTOM - TOP), 1)
-
-
-def granularity_for(days: Days) -> Granularity:
-    """Choose periods so that a range has neither too few of them nor more than fit beside each other."""
-    return "day" if days.count <= 45 else "week" if days.count <= 400 else "month"
 
 
 def draw(periods: Sequence[tuple[Days, Scores]]) -> Chart:

@@ -1,23 +1,34 @@
 """The pages of Help Desk Reports: sign in with a key, and the CSAT tab. They need no script."""
 
-from collections.abc import Mapping
-from datetime import date, timedelta
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from litestar import Request, Response, Router, get, post
 from litestar.datastructures import Cookie, State
 from litestar.di import NamedDependency, Provide
-from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
-from litestar.response import Redirect, Template
+from litestar.exceptions import (
+    ClientException,
+    NotAuthorizedException,
+    NotFoundException,
+    PermissionDeniedException,
+)
+from litestar.response import Redirect, ServerSentEvent, Stream, Template
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports import figures, queries
+from services.reports.api import RESPONSES, exported
 from services.reports.api_keys import Access, let_in
-from services.reports.chart import draw, granularity_for
-from services.reports.days import Days, WrongDays, days_between
+from services.reports.chart import draw
+from services.reports.export import CsvWriter, ParquetWriter
 from services.reports.formats import FORMATS
+from services.reports.live import tell_changes
 from services.reports.queries import Asked, Search
-from services.reports.satisfaction import response_rate
+from services.reports.satisfaction import Agent
+from services.reports.settings import ticket_url
+from services.reports.tables import Rating
+from services.reports.view import MAX_SEARCH, PRESET_NAMES, SHOWN_AGENTS, View, view_of
+from shared.chassis.requests import ENDLESS
 from shared.chassis.tenancy import session_of
-from shared.contracts.event import MAX_ID_LENGTH
 from shared.public_pages.branding import NEUTRAL
 from shared.public_pages.forms import fields_of
 from shared.public_pages.rate_limits import TooMany
@@ -26,16 +37,16 @@ COOKIE = "closeloop_reports"
 """Holds the key itself: what it shows is what the key shows, and revoking the key ends both."""
 
 SIGNED_IN_SECONDS = 30 * 24 * 3600
-RECENT_COMMENTS = 6
-
-PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days", "month": "This month"}
+RESPONSES_ON_A_PAGE = 12
 
 
 async def access_signed_in(request: Request, state: State) -> Access:
-    """Find what this browser may see. Raises NotAuthorizedException when it has to sign in."""
+    """Find what this browser may see. Raises NotAuthorizedException when it has to sign in, NotFoundException (404)."""
     access = await let_in(key, request, state) if (key := request.cookies.get(COOKIE)) else None
     if access is None or "figures" not in access.scopes:
         raise NotAuthorizedException
+    if request.route_handler.opt.get("scope", "figures") not in access.scopes:
+        raise NotFoundException
     return access
 
 
@@ -54,47 +65,99 @@ async def show_first_tab() -> Redirect:
 async def show_csat(request: Request, state: State, access: NamedDependency[Access]) -> Template:
     """Show how satisfied requesters were with a range of days."""
     account = access.account
-    today = state.clock().astimezone(account.zone).date()
-    agent_id = request.query_params.get("agent") or None
-    if agent_id is not None and not (len(agent_id) <= MAX_ID_LENGTH and agent_id.isprintable()):
-        agent_id = None
-    agent_id = access.agent_id or agent_id
-    mistake = ""
-    try:
-        period, days = chosen_days(request.query_params, today)
-    except WrongDays as wrong:
-        mistake = str(wrong)
-        period, days = "30", days_between(None, None, today=today)
-    asked = Asked(account.account_id, days, agent_id)
-
-    granularity = granularity_for(days)
+    now = state.clock().astimezone(account.zone)
+    view = view_of(request.query_params, now.date(), only=access.agent_id)
+    asked = view.asked(account.account_id)
     async with session_of(account.account_id, state.sessions) as session:
         totals = await figures.totals(asked, session)
+        may_read = "responses" in access.scopes
+        page, older = await _page_of_responses(view, asked, session) if may_read else ([], None)
+        agent_name = view.agent and (await session.scalar(queries.name_of_agent(asked)) or view.agent)
         context = {
             **FORMATS,
+            "ticket_url": ticket_url,
             "account": account,
             "brand": account.brand,
-            "days": days,
-            "period": period,
-            "periods": PERIODS,
-            "mistake": mistake,
-            "today": today,
-            "agent_id": agent_id,
-            "agent_name": (agent_id and await session.scalar(queries.name_of_agent(asked))) or agent_id,
-            "granularity": granularity,
+            "view": view,
+            "presets": PRESET_NAMES,
+            "today": now.date(),
+            "updated": f"{now:%H:%M}",
+            "agent_name": agent_name,
+            "chips": view.chips(agent_name),
+            "response_chips": view.response_chips,
+            "most_agents": SHOWN_AGENTS,
+            "longest_search": MAX_SEARCH,
             "has_surveys": await session.scalar(queries.has_surveys(account.account_id)),
+            "totals": totals,
             "scores": totals.scores,
             "surveys": totals.surveys,
-            "response_rate": response_rate(totals.surveys),
-            "agents": await figures.agents(asked, session),
-            "chart": draw(await figures.trend(asked, granularity, session)),
-            "comments": (
-                await session.scalars(queries.responses(asked, RECENT_COMMENTS, search=Search(commented=True)))
-            ).all()
-            if "responses" in access.scopes
-            else [],
+            "before": await figures.comparison(asked, totals, session),
+            "agents": sorted_agents(await figures.agents(asked, session), view),
+            "priorities": await figures.totals_by("priority", asked, session),
+            "channels": await figures.totals_by("channel", asked, session),
+            "reasons": await figures.reasons(asked, session),
+            "chart": draw(await figures.trend(asked, view.by, session)),
+            "may_read": may_read,
+            "tickets_at": state.service.settings.ticket_url,
+            "responses": page,
+            "older": older,
         }
-    return Template("csat.html", context=context, status_code=400 if mistake else 200)
+    return Template("csat.html", context=context, status_code=400 if view.mistakes else 200)
+
+
+async def _page_of_responses(view: View, asked: Asked, session: AsyncSession) -> tuple[Sequence[Rating], str | None]:
+    """Find the responses to list, newest first, and the last of them when there are older ones."""
+    after = view.after and await session.scalar(queries.response(asked, view.after))
+    found = (
+        await session.scalars(
+            queries.responses(asked, RESPONSES_ON_A_PAGE + 1, after=after or None, search=view.search)
+        )
+    ).all()
+    page = found[:RESPONSES_ON_A_PAGE]
+    return page, page[-1].survey_id if len(found) > RESPONSES_ON_A_PAGE else None
+
+
+def sorted_agents(agents: Sequence[Agent], view: View) -> list[Agent]:
+    """Put ranked agents in the order of the view. Who has too few responses comes behind, unless it is by name or n."""
+    keys: dict[str, Callable[[Agent], Any]] = {
+        "csat": lambda agent: -(agent.rank or 0),
+        "average": lambda agent: agent.scores.average or 0.0,
+        "responses": lambda agent: agent.scores.n,
+        "name": lambda agent: (agent.name or "").casefold(),
+    }
+    ordered = sorted(agents, key=keys[view.sort], reverse=(view.sort == "name") == view.turned)
+    return sorted(ordered, key=lambda agent: view.sort in {"csat", "average"} and agent.rank is None)
+
+
+@get("/csat/responses.csv", opt=RESPONSES)
+async def download_csv(request: Request, state: State, access: NamedDependency[Access]) -> Stream:
+    """Give the responses of a view as CSV, with `excel=yes` as Excel takes it."""
+    asked, search = _to_download(request, state, access)
+    tickets_at, excel = state.service.settings.ticket_url, request.query_params.get("excel") == "yes"
+    return await exported("csv", asked, search, state, lambda: CsvWriter(tickets_at, excel=excel))
+
+
+@get("/csat/responses.parquet", opt=RESPONSES)
+async def download_parquet(request: Request, state: State, access: NamedDependency[Access]) -> Stream:
+    """Give the responses of a view as Apache Parquet."""
+    asked, search = _to_download(request, state, access)
+    tickets_at = state.service.settings.ticket_url
+    return await exported("parquet", asked, search, state, lambda: ParquetWriter(tickets_at))
+
+
+def _to_download(request: Request, state: State, access: Access) -> tuple[Asked, Search]:
+    """Understand what a file is to hold. Raises ClientException (400): one with more in it than was meant misleads."""
+    today = state.clock().astimezone(access.account.zone).date()
+    view = view_of(request.query_params, today, only=access.agent_id)
+    if view.mistakes:
+        raise ClientException(" ".join(view.mistakes))
+    return view.asked(access.account.account_id), view.search
+
+
+@get("/csat/live", opt={ENDLESS: True})
+async def tell_page(access: NamedDependency[Access], state: State) -> ServerSentEvent:
+    """Tell the open page that it should ask for itself anew."""
+    return tell_changes(access.account, state.live)
 
 
 @get("/sign-in", sync_to_thread=False)
@@ -123,26 +186,6 @@ def sign_out(request: Request, state: State) -> Redirect:
     """Forget the key."""
     _refuse_forms_from(request, "cross-site", "same-site")
     return Redirect("/sign-in", status_code=303, cookies=[_cookie(state, "", 0)])
-
-
-def chosen_days(query: Mapping[str, str], today: date) -> tuple[str, Days]:
-    """Read the days from the address: `first` and `last`, both of them in, or else a `period`.
-
-    Raises WrongDays when they are no days or no range.
-    """
-    if query.get("first") or query.get("last"):
-        try:
-            first, last = (date.fromisoformat(query[name]) if query.get(name) else None for name in ("first", "last"))
-            end = last + timedelta(days=1) if last else None
-        except (ValueError, OverflowError):
-            raise WrongDays("start", "Please write days like 2026-03-31.") from None
-        return "", days_between(first, end, today=today)
-    period = query.get("period", "30")
-    if period == "month":
-        return period, days_between(today.replace(day=1), None, today=today)
-    if period not in PERIODS:
-        period = "30"
-    return period, days_between(today - timedelta(days=int(period) - 1), None, today=today)
 
 
 def _not_signed_in(mistake: str, refused: TooMany | None = None) -> Template:
@@ -177,7 +220,7 @@ dashboard = Router(
         sign_out,
         Router(
             "/",
-            route_handlers=[show_csat],
+            route_handlers=[show_csat, download_csv, download_parquet, tell_page],
             dependencies={"access": Provide(access_signed_in)},
             exception_handlers={NotAuthorizedException: send_to_sign_in},
         ),

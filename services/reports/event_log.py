@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 
 from shared.chassis.cluster import Cluster
 
-BATCH_RECORDS = 500
+BATCH_RECORDS = 2000
 POLL_MS = 100
 
 Places = Mapping[TopicPartition, int]

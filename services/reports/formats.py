@@ -19,7 +19,17 @@ def interval(share: Share) -> str:
     """Write where the true share lies, 74–94%."""
     if share.low is None or share.high is None:
         return "–"
-    return f"{share.low * 100:.0f}–{share.high * 100:.0f}%"
+    return f"{percent(share.low).removesuffix('%')}–{percent(share.high)}"
+
+
+def points(value: float) -> str:
+    """Write how far apart two shares are, in points of a hundred: 3.4 points."""
+    return f"{abs(value) * 100:.1f} points"
+
+
+def steps(value: float) -> str:
+    """Write how far apart two averages are."""
+    return f"{abs(value):.2f}"
 
 
 def mean(value: float | None) -> str:
@@ -37,4 +47,18 @@ def tick(days: Days, granularity: Granularity) -> str:
     return f"{days.start:%b %Y}" if granularity == "month" else f"{days.start.day} {days.start:%b}"
 
 
-FORMATS = {"percent": percent, "interval": interval, "mean": mean, "counted": counted, "tick": tick}
+def label(code: str) -> str:
+    """Write a code for people: not_solved is Not solved."""
+    return code.replace("_", " ").strip().capitalize() or code
+
+
+FORMATS = {
+    "percent": percent,
+    "interval": interval,
+    "points": points,
+    "steps": steps,
+    "mean": mean,
+    "counted": counted,
+    "tick": tick,
+    "label": label,
+}

@@ -75,7 +75,7 @@ class Consumer(Generic[E]):
         self._limit = limit
         self._may_have_letters = True  # until we looked: an earlier process may have left some
         self._handler = handler
-        self._batched = batched
+        self.batched = batched
         self._sessions = sessions
         self._clock = clock
         self._run_waiting = run_waiting
@@ -178,10 +178,10 @@ class Consumer(Generic[E]):
         now = self._clock()
         name, kind = f"process {self.event_type.topic}", SpanKind.CONSUMER
         about: dict[str, Any] = {"messaging__system": "kafka", "messaging__destination__name": self.event_type.topic}
-        if self._batched and news:
+        if self.batched and news:
             with tracing.spans(name, kind, parents=[parent for parent, _ in news if parent], **about):
                 await self._handler([event for _, event in news], session, now, **self._provided)
-        elif not self._batched:
+        elif not self.batched:
             for parent, event in news:
                 with tracing.span(name, kind, parent=parent, **about):
                     await self._handler(event, session, now, **self._provided)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Identity, Index, Text, UniqueConstraint, delete, func, select, text, tuple_
+from sqlalchemy import BigInteger, Identity, Index, Text, UniqueConstraint, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -96,13 +96,25 @@ async def bury(
     return first is not None
 
 
+_EXHUME = text("""
+    DELETE FROM dead_letters
+    USING unnest(CAST(:partitions AS integer[]), CAST(:offsets AS bigint[]), CAST(:timestamps AS bigint[]))
+        AS places ("partition", "offset", "timestamp")
+    WHERE dead_letters.topic = :topic AND dead_letters.partition = places.partition
+        AND dead_letters.offset = places.offset AND dead_letters.timestamp = places.timestamp
+""")
+
+
 async def exhume(session: AsyncSession, topic: str, records: Sequence[Record]) -> bool:
     """Remove records that had their effect from the dead letters. False when the topic has no dead letter at all."""
     if not await session.scalar(select(DeadLetter.id).where(DeadLetter.topic == topic).limit(1)):
         return False
-    place = tuple_(DeadLetter.partition, DeadLetter.offset, DeadLetter.timestamp)
-    places = [(record.partition, record.offset, record.timestamp) for record in records]
-    await session.execute(delete(DeadLetter).where(DeadLetter.topic == topic, place.in_(places)))
+    places = {
+        "partitions": [record.partition for record in records],
+        "offsets": [record.offset for record in records],
+        "timestamps": [record.timestamp for record in records],
+    }
+    await session.execute(_EXHUME, {"topic": topic, **places})
     return True
 
 

@@ -5,7 +5,7 @@ late or again, from the dead letters or a log that is read anew, is stripped of 
 it does not matter which of the two comes first.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import ColumnElement, Text, and_, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Text, and_, any_, cast, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -74,9 +74,10 @@ class Erasures:
         table = self._table
         known = await session.execute(
             select(table.account_id, table.requester_id, table.ticket_ids).where(
-                table.account_id.in_({account_id for account_id, *_ in people}),
+                # A list as one parameter: a batch has thousands, each of which would be put into the statement's text.
+                table.account_id == any_(_texts(account_id for account_id, *_ in people)),
                 or_(
-                    table.requester_id.in_({requester_id for _, requester_id, _ in people if requester_id}),
+                    table.requester_id == any_(_texts(requester_id for _, requester_id, _ in people if requester_id)),
                     table.ticket_ids.overlap([ticket_id for _, requester_id, ticket_id in people if not requester_id]),
                 ),
             )
@@ -153,6 +154,10 @@ class _Erased:
             return of_account and self.requester_id.encode() in value
         of_account = of_account or (isinstance(said, dict) and said.get("account_id") == self.account_id)
         return of_account and _names(said, self.requester_id)
+
+
+def _texts(values: Iterable[str]) -> ColumnElement[Sequence[str]]:
+    return cast(sorted(set(values)), ARRAY(Text))
 
 
 def _person(event: Event) -> tuple[str, str | None, str] | None:

@@ -24,4 +24,5 @@ async def counting(counting_stage: Stage) -> Stage:
     """The counting service with empty tables."""
     await counting_stage.clear()
     app.failing.clear()
+    app.batches.clear()
     return counting_stage

@@ -1,5 +1,6 @@
 """A service as small as one can be: it counts what it hears and says that it did."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from litestar import Litestar
@@ -14,7 +15,7 @@ from shared.chassis.kafka import EventRouter
 from shared.chassis.lifecycle import Service
 from shared.chassis.outbox import emit
 from shared.chassis.settings import Settings
-from shared.contracts import AccountUpdated, TicketResolved, TicketUpdated
+from shared.contracts import AccountUpdated, TicketCreated, TicketResolved, TicketUpdated
 
 
 class Table(DeclarativeBase):
@@ -46,6 +47,25 @@ async def count(updated: TicketUpdated, session: AsyncSession, now: datetime) ->
     await session.flush()
     if failing.get(updated.ticket.subject):
         raise failing[updated.ticket.subject].pop()
+
+
+batches: list[list[str]] = []
+"""What the handler of many was given each time, by the tickets' subjects."""
+
+
+@events.on_batch(TicketCreated)
+async def count_together(created: Sequence[TicketCreated], session: AsyncSession, now: datetime) -> None:
+    """Count new tickets, unless a test told it to fail, or to wait for the account `late`."""
+    batches.append([each.ticket.subject for each in created])
+    session.add_all(Heard(topic=each.topic, what=each.ticket.subject) for each in created)
+    await session.flush()
+    for each in created:
+        if failing.get(each.ticket.subject):
+            raise failing[each.ticket.subject].pop()
+        if each.account_id == "late":
+            known = await session.scalar(select(Heard).filter_by(topic="account.updated", what=each.account_id))
+            if known is None:
+                raise Awaits(each.account_id)
 
 
 @events.on(AccountUpdated, awaited=True)

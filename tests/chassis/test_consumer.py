@@ -14,8 +14,8 @@ from shared.chassis.dead_letters import DeadLetter, TooManyDeadLetters
 from shared.chassis.inbox import InboxMessage, forget_old_messages
 from shared.chassis.outbox import OutboxMessage
 from shared.chassis.settings import Settings
-from tests.builders import a_ticket, a_ticket_resolved, a_ticket_updated, an_account
-from tests.chassis.counting import Heard, failing
+from tests.builders import a_ticket, a_ticket_created, a_ticket_resolved, a_ticket_updated, an_account
+from tests.chassis.counting import Heard, batches, failing
 from tests.stage import Delivery, Stage, delivery_of
 
 LIMIT = Settings.model_fields["dead_letter_limit"].default
@@ -175,6 +175,80 @@ async def test_a_buried_record_has_its_effect_when_replayed_and_only_then(counti
 
     assert await counting.count(Heard) == 1
     assert await counting.count(DeadLetter) == 0
+
+
+def creation(subject: str, account_id: str = "acme") -> Delivery:
+    """Make a delivery of a new ticket, which is named as its subject: keys decide the order in a batch."""
+    return delivery_of(a_ticket_created(account_id=account_id, ticket=a_ticket(subject=subject, ticket_id=subject)))
+
+
+async def test_a_handler_of_many_gets_the_news_of_a_batch_in_one_call(counting: Stage) -> None:
+    """In order of key, repeats left out, and everything is counted."""
+    applied = telemetry.EVENTS_TAKEN.labels("ticket.created", "applied")
+    before = applied._value.get()
+    first, second, third = creation("a"), creation("b"), creation("c")
+
+    await counting.hears(second, first, first)
+    await counting.hears(second, third)
+    await counting.hears(first, second)
+
+    assert batches == [["a", "b"], ["c"]]
+    assert sorted(row.what for row in await counting.rows(Heard)) == ["a", "b", "c"]
+    assert applied._value.get() - before == 3
+
+
+async def test_one_that_fails_among_many_is_found_by_halves_and_costs_only_itself(counting: Stage) -> None:
+    """A batch of 500 is not taken record by record for one that is bad."""
+    failing["250"] = [ValueError("no")] * 99
+
+    await counting.hears(*(creation(f"{number:03}") for number in range(500)))
+
+    assert await counting.count(Heard) == 499
+    assert await counting.dead_letters() == ["ValueError: no"]
+    assert (await counting.row(DeadLetter)).attempts == 3
+    assert len(batches) < 25
+    taken = [batch for batch in batches if "250" not in batch]
+    assert sorted(subject for batch in taken for subject in batch) == [f"{n:03}" for n in range(500) if n != 250]
+
+
+async def test_one_that_waits_among_many_waits_alone(counting: Stage) -> None:
+    """Until what it waits for comes."""
+    await counting.hears(creation("a"), creation("early", "late"), creation("z"))
+    assert await counting.dead_letters() == ["waits for late"]
+    assert sorted(row.what for row in await counting.rows(Heard)) == ["a", "z"]
+
+    await counting.hears(an_account(account_id="late"))
+
+    assert await counting.dead_letters() == []
+    assert batches[-1] == ["early"]
+    assert len(await counting.rows(Heard, what="early")) == 1
+
+
+async def test_an_outage_among_many_is_raised_and_buries_nothing(counting: Stage) -> None:
+    """Neither at first nor when the batch was halved for another's sake."""
+    failing["b"] = [ValueError("no")] * 99
+    failing["d"] = [TimeoutError()]
+    batch = [creation(subject) for subject in "abcd"]
+
+    with pytest.raises(TimeoutError):
+        await counting.hears(*batch)
+    assert await counting.count(InboxMessage) == await counting.count(Heard)
+    await counting.hears(*batch)
+
+    assert sorted(row.what for row in await counting.rows(Heard)) == ["a", "c", "d"]
+    assert await counting.dead_letters() == ["ValueError: no"]
+
+
+async def test_a_batch_larger_than_statements_may_have_parameters_is_taken(counting: Stage) -> None:
+    """PostgreSQL takes 32,767 of them: names and repeats go as lists."""
+    batch = [creation(f"{number:05}") for number in range(12_000)]
+
+    await counting.hears(creation("dead"), dataclasses.replace(creation("ill"), value=b"{"))
+    await counting.hears(*batch)
+    await counting.hears(*batch)
+
+    assert [len(each) for each in batches] == [1, 12_000]
+    assert len(await counting.dead_letters()) == 1
 
 
 GOOD = update("good")

@@ -71,6 +71,8 @@ def test_every_subscriber_commits_only_what_it_finished() -> None:
         assert subscriber._connection_args["enable_auto_commit"] is False
         assert subscriber._connection_args["isolation_level"] == "read_committed"
         assert isinstance(subscriber, BatchSubscriber)  # which has one worker
+        bulk = events.batched & {event for event in events.handlers if event.topic in subscriber.topic_names}
+        assert subscriber.max_records == (2000 if bulk else 500)
         assert subscriber.group_id == f"counting.{subscriber.topic_names[0]}"
 
 

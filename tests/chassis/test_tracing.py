@@ -7,11 +7,11 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 
 from shared.chassis import tracing
 from shared.chassis.outbox import OutboxMessage
-from tests.builders import a_ticket, a_ticket_updated
+from tests.builders import a_ticket, a_ticket_created, a_ticket_updated
 from tests.chassis.counting import failing
 from tests.stage import Stage, delivery_of
 
@@ -66,6 +66,31 @@ async def test_a_malformed_trace_makes_no_record_unreadable(
     (span,) = spans.get_finished_spans()
     assert span.parent is None
     assert await counting.dead_letters() == []
+
+
+async def test_what_is_handled_together_has_a_span_in_each_of_its_traces(
+    counting: Stage, spans: InMemorySpanExporter
+) -> None:
+    """Those that belong to none, or to one that is malformed, hold up nothing."""
+    other = PARENT.replace("-4bf9", "-5bf9")
+    failing["bad"] = [ValueError("my secret is 42")]
+    deliveries = [
+        delivery_of(a_ticket_created(ticket=a_ticket(ticket_id=subject, subject=subject)))
+        for subject in ("a", "bad", "none")
+    ]
+    for delivery, header in zip(deliveries, (PARENT, other), strict=False):
+        delivery.headers = [*delivery.headers, ("traceparent", header.encode())]
+
+    await counting.hears(*deliveries)
+
+    told = spans.get_finished_spans()
+    assert {span.name for span in told} == {"process ticket.created"}
+    well = {f"{span.context.trace_id:032x}" for span in told if span.status.status_code is not StatusCode.ERROR}
+    assert {PARENT.split("-")[1], other.split("-")[1]} <= well
+    ill = [dict(span.attributes) for span in told if span.status.status_code is StatusCode.ERROR]
+    assert ill
+    assert all(attributes["error.type"] == "ValueError" for attributes in ill)
+    assert "secret" not in repr(ill)
 
 
 async def test_a_failure_leaves_its_type_and_not_its_text(counting: Stage, spans: InMemorySpanExporter) -> None:

@@ -1,12 +1,14 @@
 """What is once published can be read for ever: fields are added with a default, never removed or retyped."""
 
 import dataclasses
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
 
+import shared.contracts
 from shared.contracts import EVENTS, Event
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -34,6 +36,16 @@ def test_what_was_published_before_a_field_existed_is_understood(event: type[Eve
     published = msgspec.json.decode((GOLDEN / f"{event.topic}.json").read_bytes())
 
     msgspec.convert(without_defaults(published, msgspec.convert(published, event)), event)
+
+
+def test_ids_and_times_are_found_by_their_names() -> None:
+    """What checks them looks at no other field, and not at what is in it."""
+    contracts = {value for value in vars(shared.contracts).values() if dataclasses.is_dataclass(value)}
+    for contract in contracts:
+        for name, kind in get_type_hints(contract).items():
+            kinds = set(get_args(kind) or [kind]) - {type(None)}
+            assert name.endswith("_at") == (kinds == {datetime}), (contract, name)
+            assert not name.endswith("_id") or kinds == {str}, (contract, name)
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.topic)

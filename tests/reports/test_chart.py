@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.reports.chart import BAR_BOTTOM, BAR_TOP, BOTTOM, TOP, draw, granularity_for
+from services.reports.chart import BAR_BOTTOM, BAR_TOP, BOTTOM, TOP, draw
 from services.reports.days import Days
-from services.reports.formats import counted, interval, mean, percent, tick
+from services.reports.formats import counted, interval, label, mean, percent, points, steps, tick
 from services.reports.satisfaction import Scores, share
 
 FIRST = date(2026, 3, 2)
@@ -60,14 +60,6 @@ def test_a_trend_without_any_response_has_no_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "granularity"), [(1, "day"), (45, "day"), (46, "week"), (400, "week"), (401, "month"), (1827, "month")]
-)
-def test_a_longer_range_has_longer_periods(count: int, granularity: str) -> None:
-    """So that a phone can show them beside each other."""
-    assert granularity_for(Days(FIRST, FIRST + timedelta(days=count))) == granularity
-
-
-@pytest.mark.parametrize(
     ("value", "text"),
     [
         (None, "–"),
@@ -92,5 +84,8 @@ def test_figures_are_written_for_people() -> None:
     assert counted(1204, "response", "responses") == "1,204 responses"
     assert (mean(4.2381), mean(None)) == ("4.24", "–")
     assert (interval(share(73, 83)), interval(share(0, 0))) == ("79–93%", "–")
+    assert (interval(share(2000, 2000)), interval(share(0, 2000))) == (">99–100%", "0–<1%")
+    assert (points(-0.0341), steps(-0.214)) == ("3.4 points", "0.21")
+    assert (label("not_solved"), label("whatsapp"), label("_")) == ("Not solved", "Whatsapp", "_")
     assert tick(Days(FIRST, FIRST + timedelta(days=1)), "day") == "2 Mar"
     assert tick(Days(FIRST, FIRST + timedelta(days=30)), "month") == "Mar 2026"

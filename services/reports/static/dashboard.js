@@ -1,0 +1,98 @@
+// On top of a page that works without it: figures come in by themselves.
+
+const main = document.getElementById("main");
+const SOON_MS = 2_000;
+const POLITE_MS = 5_000;
+const POLL_MS = 60_000;
+
+let source, timer, asking;
+let askedAt = performance.now();
+
+// What is new is taken from the page as the server makes it now. What stayed the same stays: focus, scroll, open parts.
+async function refresh() {
+  askedAt = performance.now();
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+  if (answer.redirected) return location.reload(); // signed out meanwhile
+  if (!answer.ok && answer.status !== 400) throw new Error(answer.status);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const focused = document.activeElement;
+  renew(main, page.getElementById("main"));
+  if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
+}
+
+function renew(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  if (old.nodeType !== Node.ELEMENT_NODE || old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
+    old.replaceWith(document.importNode(fresh, true));
+    return;
+  }
+  for (const name of new Set([...old.getAttributeNames(), ...fresh.getAttributeNames()])) {
+    if (name === "open") continue; // whoever looks opens and closes
+    if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+    else if (old.getAttribute(name) !== fresh.getAttribute(name)) old.setAttribute(name, fresh.getAttribute(name));
+  }
+  // A row stays the row it is when another comes before it.
+  const named = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
+  let place = old.firstChild;
+  for (const child of fresh.childNodes) {
+    const mine = (child.id && named.get(child.id)) || place;
+    if (mine && mine === place) {
+      place = place.nextSibling;
+      renew(mine, child);
+    } else if (mine && child.id) {
+      old.insertBefore(mine, place);
+      renew(mine, child);
+    } else {
+      old.insertBefore(document.importNode(child, true), place);
+    }
+  }
+  while (place) {
+    const gone = place;
+    place = place.nextSibling;
+    gone.remove();
+  }
+}
+
+// One question at a time, at most every few seconds; whatever comes meanwhile is asked for once more.
+async function ask() {
+  if (asking) return void (asking = "again");
+  asking = "once";
+  await new Promise((done) => setTimeout(done, askedAt + POLITE_MS - performance.now()));
+  asking = "once";
+  let failed = false;
+  try {
+    await refresh();
+  } catch (failure) {
+    failed = true;
+    console.warn("The figures did not come; asking again in a moment.", failure);
+  }
+  const again = failed || asking === "again";
+  asking = undefined;
+  if (again) ask();
+}
+
+function start() {
+  clearTimeout(timer);
+  source?.close();
+  source = new EventSource("/csat/live");
+  source.addEventListener("changed", ask);
+  source.addEventListener("error", () => {
+    if (source?.readyState !== EventSource.CLOSED) return; // it comes back by itself
+    source = undefined;
+    // No room, or nobody to tell us: look from time to time, not all at the same.
+    timer = setTimeout(() => ask().then(start), POLL_MS * (0.5 + Math.random()));
+  });
+}
+
+function stop() {
+  clearTimeout(timer);
+  source?.close();
+  source = undefined;
+}
+
+// A page that nobody looks at keeps no connection. One that is left again at once makes none.
+const startSoon = () => (timer = setTimeout(start, SOON_MS));
+document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
+addEventListener("pagehide", stop);
+addEventListener("pageshow", (event) => event.persisted && start());
+if (!document.hidden) startSoon();
