@@ -5,12 +5,14 @@ import hashlib
 from litestar import Request
 from litestar.datastructures import State
 from litestar.exceptions import ClientException
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.portal.attached_files import ATTACHED, UNMENTIONED_FOR, adopt
 from services.portal.attachments import Attachments, Reading, head_of
 from services.portal.file_types import UNKNOWN, type_of
 from services.portal.tables import AttachedFile
+from services.portal.ticket import Ticket
 from services.portal.uploads import at_most
 from shared.chassis.tenancy import session_of, transaction_of
 
@@ -62,11 +64,29 @@ async def take_agents_file(
         )
         if file:
             await adopt(object_id, session, now)
-            ATTACHED.labels("agent", "stored").inc()
-            return True, file
-        there = await session.get_one(AttachedFile, key)
+        else:
+            there = await session.get_one(AttachedFile, key)
+    if file:
+        ATTACHED.labels("agent", "stored").inc()
+        await _tell_readers(file, state)
+        return True, file
+    assert there
     await attachments.drop_objects([object_id], state.sessions)  # somebody else was first meanwhile
     return False, _same(there, read.digest)
+
+
+async def _tell_readers(file: AttachedFile, state: State) -> None:
+    """Let open pages of the ticket that awaited a file show it.
+
+    In a transaction of its own: who adds a message locks its ticket first and its files then.
+    """
+    if file.ticket_id:
+        async with transaction_of(file.account_id, state.sessions) as session:
+            await session.execute(
+                update(Ticket)
+                .filter_by(account_id=file.account_id, ticket_id=file.ticket_id)
+                .values(revision=Ticket.revision + 1)
+            )
 
 
 def _same(there: AttachedFile, digest: bytes) -> AttachedFile:

@@ -20,6 +20,7 @@ from services.portal.tables import Account, Quarantined, RateLimitBucket, SpentC
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
 from shared.chassis.retention import Retention
+from shared.public_pages.admission import Admission
 from shared.public_pages.branding import brand_routes
 from shared.public_pages.captcha import Gate
 from shared.public_pages.live import Live
@@ -36,6 +37,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
     key = settings.secret_key.get_secret_value()
     limiter = RateLimiter(key, RateLimitBucket, settings.trusted_proxies)
     gate = Gate(key, SpentChallenge, limiter)
+    pace = Pace(key)
     quarantine = Quarantine(Quarantined)
     attachments = attachments_of(settings)
     live = Live(CHANNEL, most_of_one=MOST_OF_A_TICKET)
@@ -47,7 +49,8 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
             "links": TicketLinks(key, base_url=settings.public_url, lifetime=timedelta(days=settings.link_days)),
             "gate": gate,
             "limiter": limiter,
-            "pace": Pace(key),
+            "pace": pace,
+            "admission": Admission(gate, pace),
             "quarantine": quarantine,
             "attachments": attachments,
             "live": live,

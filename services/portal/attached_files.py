@@ -67,14 +67,15 @@ async def adopt(object_id: UUID, session: AsyncSession, now: datetime) -> None:
         raise TimeoutError("the upload took too long")
 
 
-async def expect(attachments: Sequence[Attachment], session: AsyncSession, *, account_id: str) -> None:
-    """Keep the files a message refers to for ever, those that have come and those that will."""
+async def expect(attachments: Sequence[Attachment], session: AsyncSession, *, account_id: str, ticket_id: str) -> None:
+    """Keep the files a message of a ticket refers to for ever, those that have come and those that will."""
     for attachment_id in sorted({attachment.attachment_id for attachment in attachments}):
         await session.execute(
             insert(AttachedFile)
-            .values(account_id=account_id, attachment_id=attachment_id, kept_until=None)
+            .values(account_id=account_id, attachment_id=attachment_id, ticket_id=ticket_id, kept_until=None)
             .on_conflict_do_update(
-                index_elements=["account_id", "attachment_id"], set_={"kept_until": None, "quarantine_id": None}
+                index_elements=["account_id", "attachment_id"],
+                set_={"ticket_id": ticket_id, "kept_until": None, "quarantine_id": None},
             )
         )
 

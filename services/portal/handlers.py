@@ -197,5 +197,5 @@ async def _add(ticket: Ticket, message: Message, session: AsyncSession) -> bool:
     session.add(message)
     ticket.revision += 1
     await session.flush()
-    await expect(message.attachments, session, account_id=message.account_id)
+    await expect(message.attachments, session, account_id=message.account_id, ticket_id=message.ticket_id)
     return True

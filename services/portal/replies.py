@@ -14,6 +14,9 @@ from shared.chassis.outbox import emit
 from shared.contracts import Attachment
 from shared.public_pages.quarantine import NotRestored, Quarantine, QuarantinedColumns, Reason
 
+SOLVED = "solved"
+"""The field of what is put aside in the place of a reply: somebody, or a robot, marked a ticket as solved."""
+
 
 def take_reply(
     ticket: Ticket,
@@ -61,12 +64,20 @@ async def put_aside(
 
 
 async def restore_reply(held: QuarantinedColumns, session: AsyncSession, now: datetime) -> None:
-    """Let a reply in that was put aside. It stands where the conversation is now: that is when others learn of it."""
+    """Let in a reply, or that a ticket is solved, that was put aside.
+
+    It stands where the conversation is now: that is when others learn of it.
+    """
     ticket = await session.scalar(queries.ticket_of(held.account_id, held.about))
     if ticket is None:
         raise NotRestored("Its ticket is gone.")
+    if SOLVED in held.form:
+        if not ticket.can_be_solved:
+            raise NotRestored(f"Its ticket is {ticket.status}.")
+        take_solution(ticket, session, now)
+        return
     if not ticket.takes_replies:
         raise NotRestored("Its ticket is closed and takes no replies.")
     attachments = msgspec.json.decode(held.form.get("attachments", "[]"), type=tuple[Attachment, ...])
-    await expect(attachments, session, account_id=held.account_id)
+    await expect(attachments, session, account_id=held.account_id, ticket_id=held.about)
     take_reply(ticket, held.form["body"], session, now, attachments)

@@ -20,7 +20,7 @@ from services.portal.attachment_routes import download_attachment
 from services.portal.chosen_files import Files, not_stored, problems_of
 from services.portal.file_types import label
 from services.portal.live import news_of
-from services.portal.replies import put_aside, take_reply, take_solution
+from services.portal.replies import SOLVED, put_aside, take_reply, take_solution
 from services.portal.storage import StorageFailed
 from services.portal.tables import Account
 from services.portal.ticket import MAX_REPLY_LENGTH, Ticket, reopened_by_last_reply
@@ -110,31 +110,25 @@ async def _answer(
     now = state.clock()
     language = await _language(request, ticket, session)
     problems = _problems(typed, language) + problems_of(files, state.attachments.limits, language)
-    content = typed + files.content
-    if honeypot.is_caught(form):
-        if ticket.takes_replies and not problems:
-            await put_aside("honeypot", ticket, typed, files, session, quarantine=state.quarantine, now=now)
-        return _success(token)
-    if not ticket.takes_replies:
+    content, possible = typed + files.content, ticket.takes_replies and not problems
+    try:
+        verdict = await state.admission.decide(form, _purpose(ticket), content, session, now, possible=possible)
+    except CaptchaRefused as refused:
+        verdict, problems = "impossible", [Problem("captcha", refused.explained(language))]
+    match verdict:
+        case "admitted":
+            await keep(files, session, now, account_id=ticket.account_id)
+            take_reply(ticket, typed, session, now, files.attachments)
+        case "honeypot" | "too_fast":
+            await put_aside(verdict, ticket, typed, files, session, quarantine=state.quarantine, now=now)
+        case "impossible" if ticket.takes_replies:
+            if files.stored:
+                problems = [*problems, Problem("files", language.gettext("Please choose your files again."))]
+            return await _page(request, ticket, state, session, form, status=422, typed=typed, problems=problems)
         # Who sends a form again since no answer came must not read that it was not sent.
-        if await state.gate.has_admitted(form, _purpose(ticket), content, session, now):
-            return _success(token)
-        return await _page(request, ticket, state, session, form, status=409, typed=typed)
-    if not problems:
-        try:
-            first_time = await state.gate.admit(form, _purpose(ticket), content, session, now)
-        except CaptchaRefused as refused:
-            problems = [Problem("captcha", refused.explained(language))]
-        else:
-            if first_time and state.pace.is_too_fast(form, _purpose(ticket), now):
-                await put_aside("too_fast", ticket, typed, files, session, quarantine=state.quarantine, now=now)
-            elif first_time:
-                await keep(files, session, now, account_id=ticket.account_id)
-                take_reply(ticket, typed, session, now, files.attachments)
-            return _success(token)
-    if files.stored:
-        problems = [*problems, Problem("files", language.gettext("Please choose your files again."))]
-    return await _page(request, ticket, state, session, form, status=422, typed=typed, problems=problems)
+        case "impossible" if not await state.gate.has_admitted(form, _purpose(ticket), content, session, now):
+            return await _page(request, ticket, state, session, form, status=409, typed=typed)
+    return _success(token)
 
 
 @post("/t/{token:str}/solved")
@@ -151,8 +145,12 @@ async def mark_solved(token: FromPath[str], request: Request, state: State) -> R
     await state.limiter.take(SENDING, request, link=token, tenant=ticket.account_id)
     async with transaction_of(ticket.account_id, state.sessions) as session:
         ticket = await _locked(token, state, session)
-        if ticket.can_be_solved and not honeypot.is_caught(form):
-            take_solution(ticket, session, state.clock())
+        now = state.clock()
+        if ticket.can_be_solved and honeypot.is_caught(form):
+            whose = {"account_id": ticket.account_id, "about": ticket.ticket_id}
+            await state.quarantine.keep("honeypot", {SOLVED: "yes"}, session, now, **whose)
+        elif ticket.can_be_solved:
+            take_solution(ticket, session, now)
     return Redirect(f"/t/{token}?solved=yes#solved", status_code=303)
 
 

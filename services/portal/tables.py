@@ -64,7 +64,8 @@ class ApiKey(ApiKeyColumns, Table):
 class AttachedFile(Table):
     """The bytes that messages refer to by an attachment's id: stored as `object_id`, or null while they are awaited.
 
-    Kept for ever without `kept_until`; else until then, and while a quarantined reply holds them.
+    `ticket_id` is whose conversation awaits or has them. Kept for ever without `kept_until`; else until then, and while
+    a quarantined reply holds them.
     """
 
     __tablename__ = "attached_files"
@@ -79,6 +80,7 @@ class AttachedFile(Table):
 
     account_id: Mapped[str] = mapped_column(Text, primary_key=True)
     attachment_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    ticket_id: Mapped[str | None] = mapped_column(Text)
     object_id: Mapped[UUID | None]
     size: Mapped[int | None] = mapped_column(BigInteger)
     digest: Mapped[bytes | None]

@@ -15,6 +15,7 @@ from services.surveys.tables import Account, Quarantined, RateLimitBucket, Spent
 from shared.chassis.clock import Clock, utc_now
 from shared.chassis.lifecycle import Service
 from shared.chassis.retention import Retention
+from shared.public_pages.admission import Admission
 from shared.public_pages.branding import brand_routes
 from shared.public_pages.captcha import Gate
 from shared.public_pages.pace import Pace
@@ -30,6 +31,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
     key = settings.secret_key.get_secret_value()
     limiter = RateLimiter(key, RateLimitBucket, settings.trusted_proxies)
     gate = Gate(key, SpentChallenge, limiter)
+    pace = Pace(key)
     quarantine = Quarantine(Quarantined)
     links = SurveyLinks(key, base_url=settings.public_url)
     return Service(
@@ -40,7 +42,8 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
             "links": links,
             "gate": gate,
             "limiter": limiter,
-            "pace": Pace(key),
+            "pace": pace,
+            "admission": Admission(gate, pace),
             "quarantine": quarantine,
         },
         chores=[expire_overdue_surveys, Asking(links).ask_when_due, Retention(periods(settings)).keep_to_periods],

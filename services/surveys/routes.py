@@ -28,7 +28,6 @@ from services.surveys.tables import Account
 from shared.chassis.outbox import emit
 from shared.contracts import ReasonGiven, SurveyWording
 from shared.contracts.survey import MAX_COMMENT_LENGTH
-from shared.public_pages import honeypot
 from shared.public_pages.captcha import CaptchaRefused
 from shared.public_pages.forms import fields_of, plain_text
 from shared.public_pages.labels import star_labels
@@ -88,27 +87,22 @@ async def receive_rating(
     reason = _picked(typed, account, language)
     problems = _problems(typed, language)
     is_open = survey.state_at(now) == "pending"
-    if honeypot.is_caught(form):
-        if is_open and not problems:
-            await put_aside("honeypot", survey, _kept(typed, reason), state, session)
-        return success
-    if (typed["score"], typed["comment"], reason) == (str(survey.score), survey.comment, survey.reason):
-        return success  # the same answer again, as by a double click
-    if not is_open:
-        return see_other(f"/s/{token}")
-    if not problems:
-        content = f"{typed['score']} {reason.code if reason else ''} {typed['comment']}"
-        try:
-            first_time = await state.gate.admit(form, purpose_of(survey), content, session, now)
-        except CaptchaRefused as refused:
-            problems = [Problem("captcha", refused.explained(language))]
-        else:
-            if first_time and state.pace.is_too_fast(form, purpose_of(survey), now):
-                await put_aside("too_fast", survey, _kept(typed, reason), state, session)
-            elif first_time:
-                emit(session, survey.answer(int(typed["score"]), typed["comment"], now, reason=reason))
-            return success
-    return _form(request, survey, account, state, form, typed=typed, problems=problems)
+    is_repeat = (typed["score"], typed["comment"], reason) == (str(survey.score), survey.comment, survey.reason)
+    content, possible = f"{typed['score']} {reason.code if reason else ''} {typed['comment']}", is_open and not problems
+    try:
+        verdict = await state.admission.decide(form, purpose_of(survey), content, session, now, possible=possible)
+    except CaptchaRefused as refused:
+        verdict, problems = "impossible", [Problem("captcha", refused.explained(language))]
+    match verdict:
+        case "admitted":
+            emit(session, survey.answer(int(typed["score"]), typed["comment"], now, reason=reason))
+        case "honeypot" | "too_fast":
+            await put_aside(verdict, survey, _kept(typed, reason), state, session)
+        case "impossible" if is_open:
+            return _form(request, survey, account, state, form, typed=typed, problems=problems)
+        case "impossible" if not is_repeat:
+            return see_other(f"/s/{token}")
+    return success  # also for the same answer again, as by a double click
 
 
 @get("/s/{token:str}/challenge", exception_handlers={TooManyRequestsException: tell_programs})

@@ -24,7 +24,6 @@ from services.surveys.tables import Account
 from shared.chassis.outbox import emit
 from shared.contracts import SurveyWording
 from shared.contracts.survey import MAX_COMMENT_LENGTH
-from shared.public_pages import honeypot
 from shared.public_pages.captcha import CaptchaRefused
 from shared.public_pages.forms import fields_of, plain_text
 from shared.public_pages.language import Language
@@ -66,22 +65,19 @@ async def receive_follow_up(
     if survey.follow_up_at:
         return success  # the same message again, as by a double click; or another one: it is open, they can reply
     problems = _problems(message, language)
-    if honeypot.is_caught(form):
-        if not problems:
-            await put_aside("honeypot", survey, {"message": message}, state, session)
-        return success
-    if not problems:
-        try:
-            first_time = await state.gate.admit(form, purpose_of(survey), f"follow-up {message}", session, now)
-        except CaptchaRefused as refused:
-            problems = [Problem("captcha", refused.explained(language))]
-        else:
-            if first_time and state.pace.is_too_fast(form, purpose_of(survey), now):
-                await put_aside("too_fast", survey, {"message": message}, state, session)
-            elif first_time:
-                emit(session, survey.follow_up(message, now))
-            return success
-    return _page(request, survey, account, state, form, message=message, problems=problems)
+    content, possible = f"follow-up {message}", not problems
+    try:
+        verdict = await state.admission.decide(form, purpose_of(survey), content, session, now, possible=possible)
+    except CaptchaRefused as refused:
+        verdict, problems = "impossible", [Problem("captcha", refused.explained(language))]
+    match verdict:
+        case "admitted":
+            emit(session, survey.follow_up(message, now))
+        case "honeypot" | "too_fast":
+            await put_aside(verdict, survey, {"message": message}, state, session)
+        case "impossible":
+            return _page(request, survey, account, state, form, message=message, problems=problems)
+    return success
 
 
 ROUTES = (

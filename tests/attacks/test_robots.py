@@ -16,7 +16,7 @@ from services.portal.ticket import Message, Ticket
 from services.surveys.__main__ import main as surveys_main
 from services.surveys.survey import Survey
 from services.surveys.tables import Quarantined as QuarantinedRating
-from shared.contracts import ReplyReceived, SurveySubmitted, TicketReopened
+from shared.contracts import ReplyReceived, SurveySubmitted, TicketReopened, TicketSolved
 from shared.public_pages.quarantine import KEPT_FOR, MOST
 from shared.public_pages.quarantine_commands import let_in
 from tests.attacks.conftest import invited
@@ -194,6 +194,39 @@ async def test_an_operator_restores_a_reply_with_all_its_effects_once(portal: St
     assert again.exit_code == 1
     assert "It was restored before" in again.output
     assert "Nothing is quarantined." in (await typed(portal, portal_main, "list")).output
+
+
+async def test_a_robot_solves_no_ticket_and_an_operator_can_let_it(portal: Stage) -> None:
+    """Robots that press every button: the usual success, nothing is told, and a person's word is restored, once."""
+    path = await mailed(portal)
+
+    caught = await portal.client.post(f"{path}/solved", data={"website": "filled by a password manager"})
+    status = (await portal.row(Ticket)).status
+    said = await portal.said()
+    held = str((await portal.row(Quarantined)).quarantine_id)
+    restored, again = [await typed(portal, portal_main, "restore", held) for _ in range(2)]
+
+    assert (caught.status_code, caught.headers["location"]) == (303, f"{path}?solved=yes#solved")
+    assert (status, said) == ("open", [])
+    assert restored.output == "restored\n"
+    assert (await portal.row(Ticket)).status == "resolved"
+    assert [type(event) for event in await portal.said()] == [TicketSolved]
+    assert again.exit_code == 1
+
+
+async def test_what_was_solved_since_is_not_solved_again(portal: Stage) -> None:
+    """The operator is told why."""
+    path = await mailed(portal)
+    await portal.client.post(f"{path}/solved", data={"website": "x"})
+    held = str((await portal.row(Quarantined)).quarantine_id)
+    await portal.client.post(f"{path}/solved", data={"website": ""})
+    await portal.said()
+
+    refused = await typed(portal, portal_main, "restore", held)
+
+    assert refused.exit_code == 1
+    assert "resolved" in refused.output
+    assert await portal.said() == []
 
 
 async def test_two_operators_restore_a_reply_once(portal: Stage) -> None:

@@ -241,6 +241,7 @@ class Reader:
     async def measure(self, rounds: int) -> list[Read]:
         """Measure every endpoint. Raises Disagreement when one of them tells something else than the ratings."""
         self._key = await self._database.key(self._account.account_id)
+        self._reports.reconnect()
         asked = endpoints(self._account)
         return [await self._measure(endpoint, days, rounds) for endpoint in asked for days in DAYS]
 

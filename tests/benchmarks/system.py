@@ -146,6 +146,10 @@ class Reports:
             raise RuntimeError(f"{path}: {answer.status} {body[:500]!r}")
         return body
 
+    def reconnect(self) -> None:
+        """Make a new connection with the next request: of one that nobody uses for long the server lets go."""
+        self._client.close()
+
     def taken(self) -> dict[str, int]:
         """How many events it took since it runs, by what became of them."""
         taken: dict[str, int] = {}

@@ -10,6 +10,7 @@ import pytest
 from services.portal.attached_files import UNMENTIONED_FOR
 from services.portal.storage import StorageFailed
 from services.portal.tables import ApiKey, AttachedFile, LooseObject
+from services.portal.ticket import Ticket
 from tests.attacks.server import serving
 from tests.builders import a_reply_sent, an_account
 from tests.portal.conftest import mailed
@@ -215,3 +216,28 @@ async def test_redelivered_events_leave_files_as_they_are(portal: Stage) -> None
     file = await portal.row(AttachedFile)
     assert file.object_id is not None
     assert file.kept_until is None
+
+
+async def test_a_file_that_comes_after_its_message_is_news(portal: Stage) -> None:
+    """Open pages hear of it, once, and show it; files that nobody awaits are no news."""
+    path = await mailed(portal, attachments=(an_attachment(),))
+    before = (await portal.row(Ticket)).revision
+    assert f"{path}/attachments/manual-1" not in (await portal.client.get(path)).text
+
+    for _ in range(2):
+        await put(portal)
+    await put(portal, attachment_id="nobodys")
+
+    assert (await portal.row(Ticket)).revision == before + 1
+    assert f"{path}/attachments/manual-1" in (await portal.client.get(path)).text
+
+
+async def test_a_file_that_comes_before_its_message_is_no_news_of_its_own(portal: Stage) -> None:
+    """The message is."""
+    await put(portal)
+    await mailed(portal, attachments=(an_attachment(),))
+    told = (await portal.row(Ticket)).revision
+
+    await put(portal)
+
+    assert (await portal.row(Ticket)).revision == told

@@ -12,7 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from deploy.sandbox.desk import work
 from deploy.sandbox.desk.tables import DeskTicket, Message, Rating
 from shared.chassis.kafka import EventRouter
-from shared.contracts import NotificationFailed, ReplyReceived, SurveySubmitted, TicketReopened, TicketSolved
+from shared.contracts import (
+    NotificationFailed,
+    ReplyReceived,
+    RequesterForgotten,
+    SurveySubmitted,
+    TicketReopened,
+    TicketSolved,
+)
 
 LETTERS = {
     "reply_published": "The reply was not delivered to the requester",
@@ -103,6 +110,7 @@ async def show_rating(submitted: SurveySubmitted, session: AsyncSession, now: da
             number=number,
             score=submitted.score,
             comment=submitted.comment,
+            reason=submitted.reason.text if submitted.reason else "",
             submitted_at=submitted.submitted_at,
         )
         .on_conflict_do_nothing()
@@ -117,6 +125,18 @@ async def show_what_did_not_arrive(failed: NotificationFailed, session: AsyncSes
         return
     body = f"{LETTERS[failed.kind]}: {REASONS[failed.reason]}"
     await _note(Message.of(number, "system", "Email", body, failed.failed_at, id=failed.notification_id), session)
+
+
+@events.on(RequesterForgotten)
+async def show_who_has_forgotten(forgotten: RequesterForgotten, session: AsyncSession, now: datetime) -> None:
+    """Tell on the requester's tickets which service has let go of them, and of how much."""
+    for ticket in await session.scalars(work.tickets_of(forgotten.account_id, forgotten.requester_id)):
+        body = f"has forgotten the requester: {sum(forgotten.rows.values())} rows"
+        id_ = f"{forgotten.request_id}/{forgotten.service}/{ticket.number}"
+        message = Message.of(
+            ticket.number, "system", forgotten.service.capitalize(), body, forgotten.forgotten_at, id=id_
+        )
+        await _note(message, session)
 
 
 async def _note(message: Message, session: AsyncSession) -> None:

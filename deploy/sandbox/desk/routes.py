@@ -84,7 +84,8 @@ async def show_ticket(number: FromPath[int], state: State, session: NamedDepende
     ticket = await _ticket(number, session)
     messages = (await session.scalars(select(Message).filter_by(number=number).order_by(Message.sent_at))).all()
     ratings = (await session.scalars(select(Rating).filter_by(number=number).order_by(Rating.submitted_at))).all()
-    about = [letter for letter in await mailbox.newest_letters(session) if ticket.snapshot.subject in letter.subject]
+    subject = ticket.snapshot.subject
+    about = [letter for letter in await mailbox.newest_letters(session) if subject and subject in letter.subject]
     return await _page(
         "ticket",
         state,
@@ -122,6 +123,8 @@ async def work_on_ticket(
         case "status" if (status := form.get("status", "")) in STATUSES:
             if status != ticket.snapshot.status:
                 work.set_status(ticket, status, agent, session, now)  # type: ignore[arg-type]
+        case "erase" if not ticket.snapshot.requester.erased:
+            await work.erase_requester(ticket.account_id, ticket.snapshot.requester, session, now)
         case _:
             pass  # an empty text: nothing was said
     return _back_to(ticket)

@@ -86,6 +86,7 @@ class Rating(Table):
     number: Mapped[int] = mapped_column(BigInteger, index=True)
     score: Mapped[int]
     comment: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text, server_default="")
     submitted_at: Mapped[Timestamp]
 
 

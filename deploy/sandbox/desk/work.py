@@ -4,11 +4,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from deploy.sandbox.desk.tables import DeskTicket, Message
+from deploy.sandbox.desk import mailbox
+from deploy.sandbox.desk.tables import DeskTicket, Message, Rating
 from shared.chassis.outbox import emit
 from shared.contracts import (
     Agent,
@@ -16,12 +17,14 @@ from shared.contracts import (
     ReplyReceived,
     ReplySent,
     Requester,
+    RequesterErased,
     Ticket,
     TicketCreated,
     TicketResolved,
     TicketUpdated,
 )
 from shared.contracts.ticket import Priority, Status
+from shared.public_pages.erasure import ticket_without_requester
 
 REOPENABLE = ("pending", "resolved")
 SOLVABLE = ("open", "pending")
@@ -130,6 +133,47 @@ def resolve(ticket: DeskTicket, session: AsyncSession, now: datetime) -> None:
     """Set a ticket resolved because its requester says that it is solved; nobody of ours did it."""
     _update(ticket, session, now, status="resolved")
     emit(session, TicketResolved(account_id=ticket.account_id, ticket=ticket.snapshot, resolved_at=now))
+
+
+def tickets_of(account_id: str, requester_id: str) -> Select[DeskTicket]:
+    """Find a requester's tickets, locked."""
+    requester = func.jsonb_extract_path_text(DeskTicket.snapshot, "requester", "requester_id")
+    return (
+        select(DeskTicket)
+        .where(DeskTicket.account_id == account_id, requester == requester_id)
+        .order_by(DeskTicket.number)
+        .with_for_update()
+    )
+
+
+async def erase_requester(account_id: str, requester: Requester, session: AsyncSession, now: datetime) -> None:
+    """Forget a requester, and have every service do so. Their tickets stay, without words, for the figures."""
+    tickets = (await session.scalars(tickets_of(account_id, requester.requester_id))).all()
+    numbers = [ticket.number for ticket in tickets]
+    for letter in await mailbox.newest_letters(session):
+        about = any(ticket.snapshot.subject and ticket.snapshot.subject in letter.subject for ticket in tickets)
+        if about or letter.mail.recipient.lower() == (requester.email or "").lower():
+            await session.delete(letter.mail)
+    await session.execute(delete(Message).where(Message.number.in_(numbers)))
+    await session.execute(update(Rating).where(Rating.number.in_(numbers)).values(comment=""))
+    for ticket in tickets:
+        _update(ticket, session, now, **_nobodys(ticket))
+        session.add(Message.of(ticket.number, "system", "The requester", "asked to be forgotten", now))
+    emit(
+        session,
+        RequesterErased(
+            account_id=account_id,
+            requester_id=requester.requester_id,
+            request_id=str(uuid7()),
+            erased_at=now,
+            ticket_ids=tuple(str(number) for number in numbers),
+        ),
+    )
+
+
+def _nobodys(ticket: DeskTicket) -> dict[str, Any]:
+    left = ticket_without_requester(ticket.snapshot)
+    return {"subject": left.subject, "requester": left.requester}
 
 
 def _say(
