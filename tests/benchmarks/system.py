@@ -183,7 +183,7 @@ class Reports:
                 return (now - begun) / (taken - first) if taken > first else (now - begun or 1e-9) / taken
             if not self._process.running:
                 raise RuntimeError(self._log.read_text()[-2000:])
-            time.sleep(0.05)
+            time.sleep(0.2 if taken else 0.02)  # a look costs the service some milliseconds
 
     def stop(self) -> None:
         """End it."""
