@@ -194,7 +194,7 @@ class Reports:
 def forget_offsets(kafka: str) -> None:
     """Have the service read every topic from its beginning when it starts next."""
     groups = [group_of("reports", event.topic) for event in events.handlers]
-    admin = AdminClient({"bootstrap.servers": kafka})
+    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 4})
     for done in admin.delete_consumer_groups(groups).values():
         try:
             done.result()
