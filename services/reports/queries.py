@@ -22,6 +22,7 @@ from sqlalchemy import (
     true,
     tuple_,
 )
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import InstrumentedAttribute
 
 from services.reports.days import Days
@@ -156,17 +157,20 @@ def scores_by_agent(asked: Asked) -> Select:
     table = asked.rollup
     agent = asked.agent_in(table).label("agent_id")
     rated = select(agent, *_sums(_SCORES)).where(asked.covers(table, table.day)).group_by(agent).cte("rated")
-    newest = (
-        select(asked.agent_name.label("name"))
-        .where(asked.answered, asked.agent_in(Rating) == rated.c.agent_id)
-        .order_by(*NEWEST_FIRST)
-        .limit(1)
-        .lateral("newest")
-    )
+    its, name = asked.agent_in(Rating), asked.agent_name.label("name")
+    if asked.attribution == "credited":
+        # An index has each agent's newest response.
+        found = select(name).where(asked.answered, its == rated.c.agent_id).order_by(*NEWEST_FIRST).limit(1)
+        newest, joined = found.lateral("newest"), true()
+    else:
+        # Without one, to look for each agent would be to read the range as often as there are agents.
+        found = select(its.label("id"), name).where(asked.answered, its.is_not(None)).order_by(its, *NEWEST_FIRST)
+        newest = found.ext(distinct_on(its)).subquery("newest")
+        joined = newest.c.id == rated.c.agent_id
     counts = [rated.c[name] for name in _SCORES]
     return (
         select(rated.c.agent_id, newest.c.name, *counts)
-        .select_from(rated.outerjoin(newest, true()))
+        .select_from(rated.outerjoin(newest, joined))
         .where(sum(counts[1:], start=counts[0]) > 0)
     )
 

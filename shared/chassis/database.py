@@ -29,7 +29,7 @@ NAMES = {
 HANGS_AFTER_SECONDS = 10.0
 """PostgreSQL ends a transaction in which nothing was asked for so long: its process hangs and holds others' rows.
 
-No transaction of ours waits for anything but the database.
+No transaction of ours waits for anything but the database, except exports of reports, which set a limit of their own.
 """
 
 ASKED_AFTER_SECONDS = 5.0
