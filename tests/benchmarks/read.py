@@ -175,9 +175,12 @@ def _breakdown(dimension: str, several: str) -> Endpoint:
         path=f"/{several}",
         rollup=f"SELECT {dimension}, {_SCORE_SUMS}, {states} {_CELLS} GROUP BY {dimension}",
         raw=f"SELECT * FROM (SELECT {dimension}, {_SCORE_COUNTS} {_ANSWERED} GROUP BY {dimension}) AS answered"
-        f" JOIN (SELECT {dimension}, {counts} {created} GROUP BY {dimension}) AS created USING ({dimension})",
+        f" LEFT JOIN (SELECT {dimension}, {counts} {created} GROUP BY {dimension}) AS created USING ({dimension})",
         of_rows=lambda rows: {
-            row[0]: (_figures(row[1:6]), _rate(dict(zip(ANSWERABLE, row[6:], strict=True))))
+            row[0]: (
+                _figures(row[1:6]),
+                _rate({state: count or 0 for state, count in zip(ANSWERABLE, row[6:], strict=True)}),
+            )
             for row in rows
             if sum(row[1:6])
         },
