@@ -8,7 +8,7 @@ from msgspec import Meta, Struct, field
 from services.reports.days import Days, Granularity
 from services.reports.figures import Comparison, Totals
 from services.reports.queries import Asked, Attribution
-from services.reports.satisfaction import SCORES, Difference, Scores, Share, share
+from services.reports.satisfaction import SCORES, Difference, Scores, Share
 from services.reports.settings import ticket_url
 from services.reports.tables import Account, Rating
 from shared.contracts.ticket import Priority
@@ -215,93 +215,6 @@ class Distribution(Struct, frozen=True):
         )
 
 
-class AgentFigures(Struct, frozen=True):
-    """One agent's figures. Whose a ticket was at the resolution is told by `attribution`."""
-
-    agent_id: AgentId
-    name: Annotated[str | None, Meta(description="The newest name in the range.")]
-    satisfaction: Figures
-    rank: Annotated[
-        int | None,
-        Meta(
-            description="1 is best, by the lower end of CSAT's interval and then by average; equals share a rank. Null"
-            " with fewer than 5 responses, too few to rank, and for nobody."
-        ),
-    ]
-
-
-class Agents(Struct, frozen=True):
-    """Every agent with a response in the range, best first; those who cannot be ranked behind, by name."""
-
-    covered: Covered
-    agents: list[AgentFigures]
-
-
-class PriorityFigures(Struct, frozen=True):
-    """The figures of one priority."""
-
-    priority: Priority
-    satisfaction: Figures
-    response_rate: ShareOf
-
-
-class Priorities(Struct, frozen=True):
-    """Every priority with a survey, a response or a resolution in the range, urgent first."""
-
-    covered: Covered
-    priorities: list[PriorityFigures]
-
-    @classmethod
-    def of(cls, covered: Covered, found: list[tuple[str, Totals]]) -> "Priorities":
-        """Compute it."""
-        return cls(covered, [PriorityFigures(each, *_both(totals)) for each, totals in found])  # pyright: ignore[reportArgumentType] - a contract says which there are
-
-
-class ChannelFigures(Struct, frozen=True):
-    """The figures of one channel."""
-
-    channel: str
-    satisfaction: Figures
-    response_rate: ShareOf
-
-
-class Channels(Struct, frozen=True):
-    """Every channel with a survey, a response or a resolution in the range, the one with most responses first."""
-
-    covered: Covered
-    channels: list[ChannelFigures]
-
-    @classmethod
-    def of(cls, covered: Covered, found: list[tuple[str, Totals]]) -> "Channels":
-        """Compute it."""
-        return cls(covered, [ChannelFigures(each, *_both(totals)) for each, totals in found])
-
-
-def _both(totals: Totals) -> tuple[Figures, ShareOf]:
-    return Figures.of(totals.scores), ShareOf.of(totals.response_rate)
-
-
-class ReasonCount(Struct, frozen=True):
-    """How often a reason was given."""
-
-    reason: Annotated[str, Meta(description="The code of what was picked with one or two stars.")]
-    responses: Count
-    share: Annotated[ShareOf, Meta(description="Of the responses that gave a reason.")]
-
-
-class Reasons(Struct, frozen=True):
-    """What requesters picked as a reason for a low score in the range, most frequent first."""
-
-    covered: Covered
-    reasons: list[ReasonCount]
-
-    @classmethod
-    def of(cls, covered: Covered, found: list[tuple[str, int]]) -> "Reasons":
-        """Compute it."""
-        n = sum(count for _, count in found)
-        return cls(covered, [ReasonCount(reason, count, ShareOf.of(share(count, n))) for reason, count in found])
-
-
 class Period(Struct, frozen=True, kw_only=True):
     """The figures of a day, a week or a month, or of as much of it as is in the range."""
 
@@ -360,20 +273,3 @@ class Responses(Struct, frozen=True):
     covered: Covered
     responses: list[Response]
     next: Annotated[str | None, Meta(description="`cursor` of the next page; null on the last one.")]
-
-
-class Wrong(Struct, frozen=True):
-    """What is wrong with a parameter."""
-
-    parameter: str
-    message: str
-
-
-class Problem(Struct, frozen=True, omit_defaults=True):
-    """Problem details. Source: RFC 9457."""
-
-    type: Annotated[str, Meta(description="A URI that names the kind of problem; about:blank: see `status`.")]
-    title: str
-    status: int
-    detail: str = ""
-    errors: list[Wrong] = []

@@ -33,13 +33,13 @@ async def let_in(brought: str, request: Request, state: State) -> Access | None:
     Litestar does not close what one dependency opened when a later one raises: with the route's session, each refused
     request would keep a connection until the garbage collector comes.
     """
-    if state.tokens and brought.count(".") == 2:
-        access, name = await _by_token(brought, state.tokens, state)
-    else:
-        async with state.service.sessions() as session:
+    async with state.service.sessions() as session:
+        if state.tokens and brought.count(".") == 2:
+            access, name = await _by_token(brought, state.tokens, session)
+        else:
             access, name = await behind_key(brought, session), name_of(brought)
-    # Guesses at one key are counted as guesses, whoever makes them; its owner, who knows it, is not kept out by them.
-    await state.limiter.take(REPORTS if access else WRONG_KEYS, request, link=name)
+        # Guesses at one key count as guesses, whoever makes them; its owner, who knows it, is not kept out by them.
+        await state.limiter.take(REPORTS if access else WRONG_KEYS, request, link=name, session=session)
     return access
 
 
@@ -49,12 +49,11 @@ async def behind_key(key: str, session: AsyncSession) -> Access | None:
     return Access(row.account, frozenset(row.scopes), row.agent_id) if row else None
 
 
-async def _by_token(token: str, tokens: Tokens, state: State) -> tuple[Access | None, str]:
+async def _by_token(token: str, tokens: Tokens, session: AsyncSession) -> tuple[Access | None, str]:
     """Find what a token opens, and under which name it is counted: all of one person's at one account together."""
     claims = await tokens.read(token)
     if claims is None:
         return None, hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-    async with state.service.sessions() as session:
-        account = await session.get(Account, claims.account_id)
+    account = await session.get(Account, claims.account_id)
     access = Access(account, claims.scopes, claims.agent_id) if account else None
     return access, f"token\0{claims.account_id}\0{claims.subject}"

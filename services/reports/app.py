@@ -4,7 +4,7 @@ from pathlib import Path
 
 from litestar import Litestar
 
-from services.reports.api import api, openapi
+from services.reports.api import api
 from services.reports.dashboard import dashboard
 from services.reports.documentation import show_documentation
 from services.reports.export import Exports
@@ -14,6 +14,7 @@ from services.reports.problems import explain
 from services.reports.retention import periods
 from services.reports.rollup import CHANNEL
 from services.reports.settings import Settings
+from services.reports.specification import openapi
 from services.reports.tables import Account, RateLimitBucket
 from services.reports.tokens import Tokens
 from shared.chassis.clock import Clock, utc_now

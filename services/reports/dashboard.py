@@ -16,13 +16,14 @@ from litestar.response import Redirect, ServerSentEvent, Stream, Template
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports import figures, queries
-from services.reports.api import RESPONSES, exported
 from services.reports.api_keys import Access, let_in
 from services.reports.chart import draw
 from services.reports.export import CsvWriter, ParquetWriter
 from services.reports.formats import FORMATS
 from services.reports.live import tell_changes
+from services.reports.parameters import RESPONSES
 from services.reports.queries import Asked, Search
+from services.reports.response_routes import exported
 from services.reports.satisfaction import Agent
 from services.reports.settings import ticket_url
 from services.reports.tables import Rating

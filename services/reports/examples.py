@@ -2,21 +2,8 @@
 
 from datetime import UTC, date, datetime
 
-from services.reports.answers import (
-    AgentFigures,
-    Agents,
-    Channels,
-    Covered,
-    Distribution,
-    Figures,
-    Period,
-    Priorities,
-    Reasons,
-    Response,
-    Responses,
-    Summary,
-    Trend,
-)
+from services.reports.answers import Covered, Distribution, Figures, Period, Response, Responses, Summary, Trend
+from services.reports.breakdowns import AgentFigures, Agents, Channels, Priorities, Reasons
 from services.reports.days import Days
 from services.reports.figures import Comparison, Totals
 from services.reports.satisfaction import Agent, Reason, Scores, State, ranked

@@ -10,6 +10,7 @@ docs/rate-limits.md has the table; a test compares it with this.
 import hmac
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,13 +18,17 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import TooManyRequestsException
 from prometheus_client import Counter
-from sqlalchemy import case, delete, func
+from sqlalchemy import DateTime, Executable, Interval, bindparam, case, delete, func, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.chassis.database import Timestamp, is_outage
 from shared.public_pages.client_address import Network, client_network
+
+_COMMIT_SOON = func.set_config("synchronous_commit", "off", true()) == "off"
+"""Has the commit not wait for the disk: a crash of PostgreSQL may forget who asked in its last moment. It is said in
+the statement that counts, for one of its own would be another round trip of every request."""
 
 REFUSED = Counter(
     "closeloop_rate_limited_total",
@@ -94,6 +99,20 @@ class BucketColumns:
     full_at: Mapped[Timestamp]
 
 
+def _taking_from(table: type[BucketColumns]) -> Executable:
+    """Write the statement that takes one from a bucket, and tells nothing where it refuses."""
+    now, every = bindparam("now", type_=DateTime(timezone=True)), bindparam("every", type_=Interval)
+    begins = case((table.full_at > bindparam("latest"), now), else_=func.greatest(table.full_at, now))
+    return (
+        insert(table)
+        .values(name=bindparam("bucket"), full_at=case((_COMMIT_SOON, now + every)))
+        .on_conflict_do_update(
+            index_elements=["name"], set_={"full_at": begins + every}, where=begins <= bindparam("full")
+        )
+        .returning(table.full_at)
+    )
+
+
 class TooMany(TooManyRequestsException):
     """The request is one too many; `seconds` later one is let through."""
 
@@ -109,15 +128,25 @@ class RateLimiter:
         self._key = hmac.digest(key.encode(), b"rate limits", "sha256")
         self._table = table
         self._proxies = proxies
+        self._taking = _taking_from(table)
 
-    async def take(self, limits: Limits, request: Request, *, link: str = "", tenant: str = "") -> None:
+    async def take(
+        self,
+        limits: Limits,
+        request: Request,
+        *,
+        link: str = "",
+        tenant: str = "",
+        session: AsyncSession | None = None,
+    ) -> None:
         """Count a request, or raise TooMany.
 
-        In a transaction of its own that ends before the request's begins: buckets are locked for a moment only, and no
-        request waits for a second connection while it holds one. Without the table everybody is let through.
+        In a transaction that ends before the request's begins: buckets are locked for a moment only, and no request
+        waits for a second connection while it holds one. It is its own, or that of `session`, which is committed.
+        Without the table everybody is let through.
         """
         counted = [
-            (by, rate, whose)
+            (by, rate, self.bucket(limits, by, whose))
             for by, rate, whose in (
                 ("address", limits.address, client_network(request, self._proxies)),
                 ("link", limits.link, link),
@@ -127,43 +156,44 @@ class RateLimiter:
         ]
         state = request.app.state
         try:
-            async with state.sessions.begin() as session:
-                # The narrow ones first: who is refused there takes nothing from all others of the tenant.
-                for by, rate, whose in counted:
-                    if not await self._takes(session, rate, self.bucket(limits, by, whose), state.clock()):
-                        break
-                else:
-                    return
+            async with nullcontext(session) if session else state.sessions() as counting:
+                refused = await self._refused(counting, counted, state.clock())
+                await counting.commit()
         except Exception as failure:
             if not is_outage(failure):
                 raise
             log.warning("rate limits are not counted", reason=type(failure).__name__)
             return
-        REFUSED.labels(limits.asked, by).inc()
-        # At most that long: a bucket that is refused lacks less than one request.
-        raise TooMany(math.ceil(rate.every.total_seconds()))
+        if refused:
+            by, rate = refused
+            REFUSED.labels(limits.asked, by).inc()
+            # At most that long: a bucket that is refused lacks less than one request.
+            raise TooMany(math.ceil(rate.every.total_seconds()))
+
+    async def _refused(
+        self, session: AsyncSession, counted: Sequence[tuple[str, Rate, bytes]], now: datetime
+    ) -> tuple[str, Rate] | None:
+        """Take from every bucket, up to the first that refuses; tell by what that counts, and its rate."""
+        # The narrow ones first: who is refused there takes nothing from all others of the tenant.
+        for by, rate, bucket in counted:
+            if not await self._takes(session, rate, bucket, now):
+                return by, rate
+        return None
 
     def bucket(self, limits: Limits, by: str, whose: str) -> bytes:
         """Name a bucket."""
         return hmac.digest(self._key, f"{limits.asked}\0{by}\0{whose}".encode("utf-8", "surrogatepass"), "sha256")
 
     async def _takes(self, session: AsyncSession, rate: Rate, bucket: bytes, now: datetime) -> bool:
-        table = self._table
-        # No bucket takes longer to fill. A later time is of a clock that was ahead: nobody is kept out until it comes.
-        latest = now + rate.at_once * rate.every
-        begins = case((table.full_at > latest, now), else_=func.greatest(table.full_at, now))
-        return bool(
-            await session.scalar(
-                insert(table)
-                .values(name=bucket, full_at=now + rate.every)
-                .on_conflict_do_update(
-                    index_elements=["name"],
-                    set_={"full_at": begins + rate.every},
-                    where=begins <= now + (rate.at_once - 1) * rate.every,
-                )
-                .returning(table.full_at)
-            )
-        )
+        parameters = {
+            "bucket": bucket,
+            "now": now,
+            "every": rate.every,
+            "full": now + (rate.at_once - 1) * rate.every,
+            # No bucket takes longer to fill. A later time is of a clock that was ahead: nobody is kept out until then.
+            "latest": now + rate.at_once * rate.every,
+        }
+        return bool(await session.scalar(self._taking, parameters))
 
     async def forget_full(self, session: AsyncSession, now: datetime) -> None:
         """Drop buckets that are full: one that is not there is full, too."""

@@ -19,7 +19,7 @@ from tests.benchmarks.data import accounts
 from tests.benchmarks.ingest import INGEST_COLUMNS, ingest, publish
 from tests.benchmarks.load import LOAD_COLUMNS, load
 from tests.benchmarks.measuring import show
-from tests.benchmarks.read import FLAT_COLUMNS, READ_COLUMNS, Reader, flat, prepare_raw
+from tests.benchmarks.read import FLAT_COLUMNS, READ_COLUMNS, Side, flat, prepare_raw, read
 from tests.benchmarks.system import Database, Reports, running_postgres
 from tests.real_parts import running_kafka
 
@@ -66,37 +66,41 @@ async def _measure(folder: Path, size: Size, only: str | None) -> None:
     )
     with running_postgres(folder / "postgres") as server, running_kafka(folder / "kafka") as kafka, watched() as tell:
         if only != "ingest":
-            await _load_and_read(Database(server, "bench_reports", kafka), folder, size, tell)
+            await _load_and_read(Database(server, "bench_tenth", kafka), folder, size, tell)
         if only != "read":
             await _ingest(Database(server, "bench_ingest", kafka), folder, size, tell)
 
 
-async def _load_and_read(database: Database, folder: Path, size: Size, tell: Tell) -> None:
+async def _load_and_read(tenth: Database, folder: Path, size: Size, tell: Tell) -> None:
     some = accounts(size.accounts)
     until = datetime.now(UTC)
-    await database.make(some)
-    await database.admin.execute("ALTER SYSTEM SET max_wal_size = '8GB'")
-    await database.admin.execute("SELECT pg_reload_conf()")
-    reports = Reports(database, folder)
-    try:
-        tenth = size.ratings // 10
-        loads = [await load(database, some, tenth, until, seed=1, rounds=size.rounds, tell=tell)]
-        await prepare_raw(database)
-        tell("Reading a tenth", 0, 0, "")
-        fewer = await Reader(database, reports, some[0], until).measure(size.rounds)
-        rest = size.ratings - tenth
-        loads.append(await load(database, some, rest, until, seed=2, rounds=size.rounds, tell=tell))
-        await prepare_raw(database)
-        tell("Reading all", 0, 0, "")
-        all_of_them = await Reader(database, reports, some[0], until).measure(size.rounds)
-    finally:
-        await asyncio.to_thread(reports.stop)
-    rows = [each.row(name) for each, name in zip(loads, ("into empty tables", f"behind {tenth:,}"), strict=True)]
+    await tenth.make(some)
+    await tenth.admin.execute("ALTER SYSTEM SET max_wal_size = '8GB'")
+    await tenth.admin.execute("SELECT pg_reload_conf()")
+    count = size.ratings // 10
+    loads = [await load(tenth, some, count, until, seed=1, rounds=size.rounds, tell=tell)]
+    everything = await tenth.copied("bench_all")
+    rest = size.ratings - count
+    loads.append(await load(everything, some, rest, until, seed=2, rounds=size.rounds, tell=tell))
+    rows = [each.row(name) for each, name in zip(loads, ("into empty tables", f"behind {count:,}"), strict=True)]
     show(console, "Load", LOAD_COLUMNS, rows)
+
+    running: list[Reports] = []
+    try:
+        sides = []
+        for database in (everything, tenth):
+            tell("Preparing the tables", 0, 0, "")
+            await prepare_raw(database)
+            running.append(Reports(database, folder))
+            sides.append(await Side.of(database, running[-1], some[0], until))
+        reads = await read(*sides, size.rounds, tell)
+    finally:
+        await asyncio.gather(*(asyncio.to_thread(reports.stop) for reports in running))
     title = f"Read, the largest account of {size.ratings:,} ratings"
-    show(console, title, READ_COLUMNS, [each.row for each in all_of_them])
-    show(console, "Flat", FLAT_COLUMNS, flat(fewer, all_of_them))
-    await database.close()
+    show(console, title, READ_COLUMNS, [each.row for each in reads])
+    show(console, "Flat", FLAT_COLUMNS, flat(reads))
+    await everything.close()
+    await tenth.close()
 
 
 async def _ingest(database: Database, folder: Path, size: Size, tell: Tell) -> None:

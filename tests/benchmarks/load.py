@@ -3,7 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -11,6 +12,7 @@ from statistics import median
 from typing import Any, get_args
 
 from services.reports import verification
+from services.reports.rollup import KEYS
 from services.reports.satisfaction import Reason
 from services.reports.terminal import Tell
 from shared.chassis.kafka import BATCH_RECORDS
@@ -31,6 +33,7 @@ class Load:
 
     taken: list[float] = field(default_factory=list)
     copied: list[float] = field(default_factory=list)
+    count: int = 0
 
     def row(self, name: str) -> list[object]:
         """Write it as a line of the table."""
@@ -50,7 +53,7 @@ async def load(
 ) -> Load:
     """Add ratings over two years. The first batches, one a round, by the consumers, and measured.
 
-    The others, which would take the consumers too long, are copied, and then counted as `verify --repair` does it.
+    The others, for which consumers would take too long, are copied, and then counted as `verify --repair` does it.
     """
     batches = ratings(count, accounts, until, seed=seed)
     what = f"Loading {count:,} ratings"
@@ -58,22 +61,39 @@ async def load(
     measured = await _measured(database, batches, rounds)
     service = database.service()
     await database.takes(service.consumers, _skipped(accounts, min(count // 200, 2000), until, seed))
-    done = 0
-    copying: asyncio.Task[None] | None = None
-    while rows := await asyncio.to_thread(next, batches, None):  # in a thread, while PostgreSQL takes the one before
+    done = measured.count
+    async with _without_indexes(database):
+        copying: asyncio.Task[None] | None = None
+        while rows := await asyncio.to_thread(next, batches, None):  # a thread makes them while PostgreSQL takes others
+            if copying:
+                await copying
+            copying = asyncio.create_task(_copy(database, rows))
+            done += len(rows["survey_id"])
+            tell(what, done, count, "ratings")
         if copying:
             await copying
-        copying = asyncio.create_task(_copy(database, rows))
-        done += len(rows["survey_id"])
-        tell(what, done, count, "ratings")
-    if copying:
-        await copying
+    if done > measured.count:
+        await database.admin.execute(f"TRUNCATE {', '.join(KEYS)}")
         for number, account in enumerate(accounts):
             tell("Counting", number, len(accounts), "accounts")
             async with service.sessions.begin() as session:
                 await verification.recount(session, account.account_id)
     await service.engine.dispose()
     return measured
+
+
+@asynccontextmanager
+async def _without_indexes(database: Database) -> AsyncIterator[None]:
+    """Do without all but the primary key for a while, and make the others at once when all is there."""
+    indexes = await database.admin.fetch(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'ratings' AND schemaname = 'public'"
+        " AND indexname <> 'pk_ratings'"
+    )
+    for name, _ in indexes:
+        await database.admin.execute(f"DROP INDEX {name}")
+    yield
+    for _, definition in indexes:
+        await database.admin.execute(definition)
 
 
 async def _copy(database: Database, rows: Rows) -> None:
@@ -88,6 +108,7 @@ async def _measured(database: Database, batches: Iterator[Rows], rounds: int) ->
         told = [delivery_of(event, event_id=event.survey.survey_id) for event in outcomes(rows)]
         told.sort(key=lambda delivery: delivery.topic)
         size = len(told)
+        load.count += size
         begun = time.perf_counter()
         for topic, deliveries in groupby(told, key=lambda delivery: delivery.topic):
             for batch in _in_batches(list(deliveries)):

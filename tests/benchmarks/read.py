@@ -12,6 +12,7 @@ import msgspec
 
 from services.reports.rollup import COUNTS
 from services.reports.satisfaction import Reason, State
+from services.reports.terminal import Tell
 from tests.benchmarks.data import Account
 from tests.benchmarks.measuring import Ratio, Work, side_by_side
 from tests.benchmarks.system import Database, Reports
@@ -22,6 +23,9 @@ BARE_LIMIT = 3.0
 
 FLAT_LIMIT = 1.5
 """What a request may take with all ratings of what it takes with a tenth."""
+
+WORDS = "twice before it"
+"""What responses are searched for."""
 
 Rows = Sequence[asyncpg.Record]
 
@@ -34,6 +38,7 @@ CREATE TABLE raw.ratings AS
     FROM ratings ORDER BY account_id, created_at;
 CREATE INDEX ON raw.ratings (account_id, submitted_day) INCLUDE (score, agent_id, priority, channel)
     WHERE submitted_day IS NOT NULL;
+CREATE INDEX ON raw.ratings (account_id, submitted_day) INCLUDE (reason) WHERE reason IS NOT NULL;
 CREATE INDEX ON raw.ratings (account_id, created_day) INCLUDE (state, agent_id, priority, channel);
 """
 
@@ -41,11 +46,11 @@ _SCORE_SUMS = ", ".join(f"sum(score_{score})::int" for score in range(1, 6))
 _SCORE_COUNTS = ", ".join(f"count(*) FILTER (WHERE score = {score})::int" for score in range(1, 6))
 _STATE_COUNTS = ", ".join(f"count(*) FILTER (WHERE state = '{state}')::int" for state in get_args(State))
 _SKIP_COUNTS = ", ".join(f"count(*) FILTER (WHERE reason = '{reason}')::int" for reason in get_args(Reason))
-_ASKED = "account_id = $1 AND {day} >= $2 AND {day} < $3"
+_ASKED = "account_id = $1 AND {day} >= $2::date AND {day} < $3::date"
+_BEFORE = "account_id = $1 AND {day} >= $2::date - ($3::date - $2::date) AND {day} < $2::date"
 _ROLLUP = f"FROM csat_daily WHERE {_ASKED.format(day='day')}"
+_CELLS = f"FROM csat_cells WHERE {_ASKED.format(day='day')}"
 _ANSWERED = f"FROM raw.ratings WHERE {_ASKED.format(day='submitted_day')}"
-_CREATED = f"FROM raw.ratings WHERE {_ASKED.format(day='created_day')}"
-_SKIPPED = f"FROM skipped_surveys WHERE {_ASKED.format(day='skipped_day')}"
 _NEWEST_NAME = f"""
     SELECT agents.*, newest.agent_name FROM ({{counts}}) AS agents LEFT JOIN LATERAL (
         SELECT agent_name FROM ratings
@@ -54,7 +59,7 @@ _NEWEST_NAME = f"""
     ) AS newest ON true
 """
 _PAGE = f"""
-    SELECT * FROM ratings WHERE {_ASKED.format(day="submitted_day")} AND submitted_at IS NOT NULL {{filtered}}
+    SELECT * FROM ratings WHERE {_ASKED.format(day="submitted_day")} AND submitted_at IS NOT NULL {{own}}
     ORDER BY submitted_day DESC, submitted_at DESC, survey_id DESC LIMIT 26
 """
 
@@ -96,65 +101,107 @@ def _told(figures: dict) -> tuple:
 
 
 def _totals(rows: Rows) -> Any:
-    counts = dict(zip(COUNTS, rows[0], strict=True))
+    """Give the figures of a range, and those it is compared with."""
+    (scores, surveys, skipped), (scores_before, surveys_before, _) = map(_counts, sorted(rows, key=lambda row: row[0]))
+    return _figures(scores), surveys, skipped, _figures(scores_before)[1:], _rate(surveys_before)
+
+
+def _counts(row: asyncpg.Record) -> tuple[list[int], dict[str, int], dict[str, int]]:
+    counts = {name: count or 0 for name, count in zip(COUNTS, row[1:], strict=True)}
     return (
-        _figures([counts[f"score_{score}"] or 0 for score in range(1, 6)]),
-        {state: counts[state] or 0 for state in get_args(State)},
-        {reason: counts[f"skipped_{reason}"] or 0 for reason in get_args(Reason)},
+        [counts[f"score_{score}"] for score in range(1, 6)],
+        {state: counts[state] for state in get_args(State)},
+        {reason: counts[f"skipped_{reason}"] for reason in get_args(Reason)},
+    )
+
+
+def _rate(surveys: dict[str, int]) -> float | None:
+    asked = surveys["submitted"] + surveys["pending"] + surveys["expired"]
+    return round(surveys["submitted"] / asked, 9) if asked else None
+
+
+def _told_totals(answer: dict) -> Any:
+    before = [
+        figure if (figure := answer["previous"][name]["before"]) is None else round(figure, 9)
+        for name in ("average", "csat", "response_rate")
+    ]
+    return _told(answer["satisfaction"]), answer["surveys"], answer["skipped"], tuple(before[:2]), before[2]
+
+
+def _summary(name: str, rollup: str = "csat_daily", own: str = "", **parameters: str) -> Endpoint:
+    sums = ", ".join(f"sum({count})::int" for count in COUNTS)
+    ranges = tuple(enumerate((_ASKED, _BEFORE)))
+    return Endpoint(
+        name=name,
+        path="/summary",
+        rollup=" UNION ALL ".join(
+            f"SELECT {number}, {sums} FROM {rollup} WHERE {days.format(day='day')} {own}" for number, days in ranges
+        ),
+        raw=" UNION ALL ".join(
+            f"SELECT {number}, answered.*, created.*, skipped.* FROM"
+            f" (SELECT {_SCORE_COUNTS} FROM raw.ratings WHERE {days.format(day='submitted_day')} {own}) AS answered,"
+            f" (SELECT {_STATE_COUNTS} FROM raw.ratings WHERE {days.format(day='created_day')} {own}) AS created,"
+            f" (SELECT {_SKIP_COUNTS} FROM skipped_surveys WHERE {days.format(day='skipped_day')} {own}) AS skipped"
+            for number, days in ranges
+        ),
+        of_rows=_totals,
+        of_answer=_told_totals,
+        parameters=parameters,
+    )
+
+
+def _trend(granularity: str) -> Endpoint:
+    period = f"greatest(date_trunc('{granularity}', {{day}})::date, $2::date)"
+    return Endpoint(
+        name=f"trend by {granularity}",
+        path="/trend",
+        rollup=f"SELECT {period.format(day='day')} AS period, {_SCORE_SUMS} {_ROLLUP} GROUP BY period",
+        raw=f"SELECT {period.format(day='submitted_day')} AS period, {_SCORE_COUNTS} {_ANSWERED} GROUP BY period",
+        of_rows=_by_name,
+        of_answer=lambda answer: _told_by_name("from", answer["periods"]),
+        parameters={"granularity": granularity},
+    )
+
+
+def _breakdown(dimension: str, several: str) -> Endpoint:
+    return Endpoint(
+        name=several,
+        path=f"/{several}",
+        rollup=f"SELECT {dimension}, {_SCORE_SUMS} {_CELLS} GROUP BY {dimension}",
+        raw=f"SELECT {dimension}, {_SCORE_COUNTS} {_ANSWERED} GROUP BY {dimension}",
+        of_rows=_by_name,
+        of_answer=lambda answer: _told_by_name(dimension, answer[several]),
+        parameters={},
+    )
+
+
+def _by_name(rows: Rows) -> dict[str, tuple]:
+    return {str(row[0]): _figures(row[1:]) for row in rows if sum(row[1:])}
+
+
+def _told_by_name(name: str, told: Sequence[dict]) -> dict[str, tuple]:
+    return {each[name]: _told(each["satisfaction"]) for each in told if each["satisfaction"]["responses"]}
+
+
+def _page(name: str, own: str = "", **parameters: str) -> Endpoint:
+    query = _PAGE.format(own=own)
+    return Endpoint(
+        name=name,
+        path="/responses",
+        rollup=query,
+        raw=query,
+        of_rows=lambda rows: [(row["survey_id"], row["score"]) for row in rows[:25]],
+        of_answer=lambda answer: [(each["survey_id"], each["score"]) for each in answer["responses"]],
+        parameters=parameters,
     )
 
 
 def endpoints(account: Account) -> list[Endpoint]:
     """List what is asked of an account."""
     agent = account.agents[3][0]
-    totals_of_answer = lambda answer: (_told(answer["satisfaction"]), answer["surveys"], answer["skipped"])  # noqa: E731
-    of_page = lambda answer: [(each["survey_id"], each["score"]) for each in answer["responses"]]  # noqa: E731
-    page_of_rows = lambda rows: [(row["survey_id"], row["score"]) for row in rows[:25]]  # noqa: E731
-
-    def summary(name: str, own: str = "", **parameters: str) -> Endpoint:
-        sums = ", ".join(f"sum({count})::int" for count in COUNTS)
-        return Endpoint(
-            name=name,
-            path="/summary",
-            rollup=f"SELECT {sums} {_ROLLUP} {own}",
-            raw=f"SELECT answered.*, created.*, skipped.* FROM (SELECT {_SCORE_COUNTS} {_ANSWERED} {own}) AS answered,"
-            f" (SELECT {_STATE_COUNTS} {_CREATED} {own}) AS created,"
-            f" (SELECT {_SKIP_COUNTS} {_SKIPPED} {own}) AS skipped",
-            of_rows=_totals,
-            of_answer=totals_of_answer,
-            parameters=parameters,
-        )
-
-    def trend(granularity: str) -> Endpoint:
-        period = f"greatest(date_trunc('{granularity}', {{day}})::date, $2)"
-        return Endpoint(
-            name=f"trend by {granularity}",
-            path="/trend",
-            rollup=f"SELECT {period.format(day='day')} AS period, {_SCORE_SUMS} {_ROLLUP} GROUP BY period",
-            raw=f"SELECT {period.format(day='submitted_day')} AS period, {_SCORE_COUNTS} {_ANSWERED} GROUP BY period",
-            of_rows=lambda rows: {str(row[0]): _figures(row[1:]) for row in rows if sum(row[1:])},
-            of_answer=lambda answer: {
-                each["from"]: _told(each["satisfaction"])
-                for each in answer["periods"]
-                if each["satisfaction"]["responses"]
-            },
-            parameters={"granularity": granularity},
-        )
-
-    def page(name: str, filtered: str = "", **parameters: str) -> Endpoint:
-        query = _PAGE.format(filtered=filtered)
-        return Endpoint(
-            name=name,
-            path="/responses",
-            rollup=query,
-            raw=query,
-            of_rows=page_of_rows,
-            of_answer=of_page,
-            parameters=parameters,
-        )
-
+    found = " OR ".join(f"{column} ILIKE '%{WORDS}%'" for column in ("comment", "subject", "requester_name"))
     return [
-        summary("summary"),
+        _summary("summary"),
         Endpoint(
             name="distribution",
             path="/distribution",
@@ -164,8 +211,8 @@ def endpoints(account: Account) -> list[Endpoint]:
             of_answer=lambda answer: [each["responses"] for each in answer["scores"]],
             parameters={},
         ),
-        trend("day"),
-        trend("month"),
+        _trend("day"),
+        _trend("month"),
         Endpoint(
             name="agents",
             path="/agents",
@@ -177,9 +224,30 @@ def endpoints(account: Account) -> list[Endpoint]:
             },
             parameters={},
         ),
-        summary("summary of an agent", f"AND agent_id = '{agent}'", agent=agent),
-        page("responses"),
-        page("responses of an agent", f"AND agent_id = '{agent}'", agent=agent),
+        _summary("summary of an agent", own=f"AND agent_id = '{agent}'", agent=agent),
+        _summary(
+            "summary of urgent email",
+            "csat_cells",
+            "AND priority = 'urgent' AND channel = 'email'",
+            priority="urgent",
+            channel="email",
+        ),
+        _breakdown("priority", "priorities"),
+        _breakdown("channel", "channels"),
+        Endpoint(
+            name="reasons",
+            path="/reasons",
+            rollup=f"SELECT reason, count(*) FROM ratings WHERE {_ASKED.format(day='submitted_day')}"
+            " AND submitted_at IS NOT NULL AND reason IS NOT NULL GROUP BY reason",
+            raw=f"SELECT reason, count(*) {_ANSWERED} AND reason IS NOT NULL GROUP BY reason",
+            of_rows=lambda rows: {row[0]: row[1] for row in rows},
+            of_answer=lambda answer: {each["reason"]: each["responses"] for each in answer["reasons"]},
+            parameters={},
+        ),
+        _page("responses"),
+        _page("responses of an agent", f"AND agent_id = '{agent}'", agent=agent),
+        _page("responses with one star", "AND score = 1", score="1"),
+        _page("responses with some words", f"AND ({found})", q=WORDS),
     ]
 
 
@@ -228,34 +296,36 @@ async def prepare_raw(database: Database) -> None:
         await database.admin.execute(f"VACUUM (ANALYZE) {table[0]}")
 
 
-class Reader:
-    """Asks for the reports of one account in every way, up to today."""
+@dataclass(frozen=True)
+class Side:
+    """A database with the service that reads it."""
 
-    def __init__(self, database: Database, reports: Reports, account: Account, until: datetime) -> None:
-        self._database = database
-        self._reports = reports
-        self._account = account
-        self._end = until.astimezone(account.zone).date() + timedelta(days=1)
-        self._key = ""
+    database: Database
+    reports: Reports
+    account: Account
+    key: str
+    end: date
+    """Tomorrow, as the account has it."""
 
-    async def measure(self, rounds: int) -> list[Read]:
-        """Measure every endpoint. Raises Disagreement when one of them tells something else than the ratings."""
-        self._key = await self._database.key(self._account.account_id)
-        asked = endpoints(self._account)
-        return [await self._measure(endpoint, days, rounds) for endpoint in asked for days in DAYS]
+    @classmethod
+    async def of(cls, database: Database, reports: Reports, account: Account, until: datetime) -> "Side":
+        """Bring a key."""
+        end = until.astimezone(account.zone).date() + timedelta(days=1)
+        return cls(database, reports, account, await database.key(account.account_id), end)
 
-    async def _measure(self, endpoint: Endpoint, days: int, rounds: int) -> Read:
-        await self._database.admin.execute("DELETE FROM rate_limit_buckets")  # so often nobody may ask in earnest
-        start = self._end - timedelta(days=days)
-        url = endpoint.url(start, self._end)
-        rollup, raw = [await self._database.admin.prepare(query) for query in (endpoint.rollup, endpoint.raw)]
-        values = self._account.account_id, start, self._end
+    async def contenders(self, endpoint: Endpoint, days: int) -> dict[str, Work]:
+        """Give what is to be compared. Raises Disagreement when the API tells something else than the ratings."""
+        await self.database.admin.execute("DELETE FROM rate_limit_buckets")  # so often nobody may ask in earnest
+        start = self.end - timedelta(days=days)
+        url = endpoint.url(start, self.end)
+        rollup, raw = [await self.database.admin.prepare(query) for query in (endpoint.rollup, endpoint.raw)]
+        values = self.account.account_id, start, self.end
 
         async def ask() -> bytes:
-            return self._reports.get(url, self._key)
+            return self.reports.get(url, self.key)
 
         async def ask_nothing() -> bytes:
-            return self._reports.get("/health/live")
+            return self.reports.get("/health/live")
 
         said = {
             "API": endpoint.of_answer(msgspec.json.decode(await ask())),
@@ -264,30 +334,36 @@ class Reader:
         }
         if not said["API"] == said["rollup"] == said["ratings"]:
             raise Disagreement(f"{endpoint.name}, {days} days: {said}")
-        contenders: dict[str, Work] = {
+        return {
             "http": ask,
             "rollup": lambda: rollup.fetch(*values),
             "empty": ask_nothing,
             "raw": lambda: raw.fetch(*values),
         }
+
+
+async def read(everything: Side, tenth: Side, rounds: int, tell: Tell) -> list[Read]:
+    """Measure every endpoint over all ratings and over a tenth of them, in turns. Raises Disagreement."""
+    asked = [(endpoint, days) for endpoint in endpoints(everything.account) for days in DAYS]
+    found = []
+    for number, (endpoint, days) in enumerate(asked):
+        tell("Asking", number, len(asked), "requests")
+        contenders = await everything.contenders(endpoint, days)
+        fewer = await tenth.contenders(endpoint, days)
+        contenders |= {"http, tenth": fewer["http"], "raw, tenth": fewer["raw"]}
         seconds = await side_by_side(contenders, rounds)
         bare = [query + empty for query, empty in zip(seconds["rollup"], seconds["empty"], strict=True)]
-        return Read(endpoint, days, seconds, Ratio.of(seconds["http"], bare))
+        found.append(Read(endpoint, days, seconds, Ratio.of(seconds["http"], bare)))
+    return found
 
 
-def flat(fewer: Sequence[Read], all_of_them: Sequence[Read]) -> list[list[str]]:
+def flat(reads: Sequence[Read]) -> list[list[str]]:
     """Compare the same requests at a tenth of the ratings and at all."""
     rows = []
-    for before, after in zip(fewer, all_of_them, strict=True):
-        http, raw = (Ratio.of(after.seconds[name], before.seconds[name]) for name in ("http", "raw"))
-        rows.append(
-            [
-                f"{after.endpoint.name}, {after.days} days",
-                str(http),
-                "yes" if http.middle <= FLAT_LIMIT else "NO",
-                str(raw),
-            ]
-        )
+    for each in reads:
+        http, raw = (Ratio.of(each.seconds[name], each.seconds[f"{name}, tenth"]) for name in ("http", "raw"))
+        kept = "yes" if http.middle <= FLAT_LIMIT else "NO"
+        rows.append([f"{each.endpoint.name}, {each.days} days", str(http), kept, str(raw)])
     return rows
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
@@ -17,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from deploy.postgres.embedded import EmbeddedPostgres
+from deploy.postgres.embedded import EmbeddedPostgres, PostgresServer
 from deploy.server_process import ServerProcess, free_port
 from services.reports import app
 from services.reports.handlers import events
@@ -70,6 +71,17 @@ class Database:
         await service.engine.dispose()
         self.admin = await asyncpg.connect(self._server.url(self.name), command_timeout=None)
 
+    async def copied(self, name: str) -> "Database":
+        """Make a second one that is the same, for the same role; nothing may be connected to this one meanwhile."""
+        await self.admin.close()
+        copy = Database(self._server, name, self.kafka)
+        self._server.drop_database(name)
+        PostgresServer.create_database(self._server, name, self.name)
+        copy.url = urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
+        for database in (self, copy):
+            database.admin = await asyncpg.connect(self._server.url(database.name), command_timeout=None)
+        return copy
+
     async def close(self) -> None:
         """Let go of it, and delete it."""
         await self.admin.close()
@@ -121,7 +133,7 @@ class Reports:
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._port = free_port()
-        self._log = folder / "reports.log"
+        self._log = folder / f"{database.name}.log"
         self._process = ServerProcess(
             [sys.executable, "-m", "services.reports", "run"],
             self._log,
@@ -145,6 +157,10 @@ class Reports:
         if answer.status != 200:
             raise RuntimeError(f"{path}: {answer.status} {body[:500]!r}")
         return body
+
+    def reconnect(self) -> None:
+        """Make a new connection with the next request: of one that nobody uses for long the server lets go."""
+        self._client.close()
 
     def taken(self) -> dict[str, int]:
         """How many events it took since it runs, by what became of them."""

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 import pytest_asyncio
@@ -11,14 +12,15 @@ from playwright.async_api import Browser, Page
 
 from services.reports.dashboard import COOKIE
 from services.surveys.survey import Survey
+from shared.contracts import Agent, ReasonGiven
 from tests.attacks.conftest import invited
 from tests.attacks.server import serving
-from tests.builders import ADA, a_reply_sent, a_ticket, a_ticket_resolved, a_ticket_updated, an_account
+from tests.builders import ADA, NOON, a_reply_sent, a_ticket, a_ticket_resolved, a_ticket_updated, an_account
 from tests.captcha import solved_widget
 from tests.portal.conftest import mailed, portal, portal_stage
 from tests.portal.files import an_attachment, put
 from tests.reports.conftest import reports, reports_stage
-from tests.reports.told import a_key, answered
+from tests.reports.told import a_key, a_survey, answered, expired, submitted
 from tests.stage import Stage
 from tests.surveys.conftest import surveys, surveys_stage
 
@@ -119,13 +121,38 @@ async def everything_of_reports(reports: Stage, at: str) -> AsyncIterator[State]
                 for number, score in enumerate(scores)
             )
         )
+    agents = [Agent(agent_id=f"a-{number}", name=f"{LONG} {number}", email="a@desk.example") for number in range(15)]
+    facts = {"requester_name": "ليلى حدّاد", "subject": LONG, "channel": "web_form"}
+    slow = ReasonGiven(code="too_slow", text="Too slow")
+    before = NOON - timedelta(days=20)
+    await reports.hears(
+        *(answered(f"b-{number}", 3, at=before) for number in range(20)),
+        *(answered(f"o-{agent.agent_id}", 4, agent=agent, comment="مشكلتي حُلّت", **facts) for agent in agents),
+        submitted(a_survey("r", **facts), 1, reason=slow, comment="とても助かりました。"),
+        *(expired(a_survey(f"e-{reason}"), reason) for reason in ("reopened", "undeliverable")),
+    )
+    days = "first=2026-02-20&last=2026-03-05"
+    views = {
+        "empty": ("empty", ""),
+        "one response": ("few", days),
+        "everything open": ("acme", days),
+        "nothing in these days": ("acme", "preset=yesterday"),
+        "filtered": ("acme", f"{days}&agent=ada&priority=normal&channel=email&score=1&score=5&q={LONG}"),
+        "nothing found": ("acme", f"{days}&agent=ada&q=nothing"),
+        "every agent, in another order": ("acme", f"{days}&agents=all&sort=-name&commented=yes&attribution=assignee"),
+        "a mistake": ("acme", "first=2026-02-30&priority=none"),
+        "five years": ("acme", "first=2021-03-05&last=2026-03-02"),
+    }
+    for name, (account_id, query) in views.items():
         key = await a_key(reports, account_id)
 
-        async def sign_in(page: Page, key: str = key) -> None:
+        async def look(page: Page, key: str = key, query: str = query, opens: bool = name == "everything open") -> None:
             await page.context.add_cookies([{"name": COOKIE, "value": key, "url": at}])
-            await page.goto(f"{at}/csat?first=2026-02-20&last=2026-03-05")
+            await page.goto(f"{at}/csat?{query}")
+            if opens:
+                await page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
 
-        yield State(f"CSAT tab, {account_id}", f"{at}/sign-in", sign_in)
+        yield State(f"CSAT tab, {name}", f"{at}/sign-in", look)
 
 
 EVERYTHING = {"portal": everything_of_portal, "surveys": everything_of_surveys, "reports": everything_of_reports}

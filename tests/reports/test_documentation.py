@@ -5,12 +5,12 @@ import re
 import msgspec
 import pytest
 
-from services.reports import answers
+from services.reports import answers, breakdowns
 from services.reports.documentation import type_of
 from tests.stage import Stage
 
 ANSWERS = {
-    name: getattr(answers, name.capitalize())
+    name: getattr(answers, name.capitalize(), None) or getattr(breakdowns, name.capitalize())
     for name in ("summary", "distribution", "agents", "priorities", "channels", "reasons", "trend", "responses")
 }
 

@@ -156,6 +156,16 @@ async def test_a_file_is_saved_under_the_account_and_its_days(reports: Stage, pa
     assert answer.headers["Content-Type"].partition(";")[0] == export.MEDIA_TYPES[kind]  # pyright: ignore
 
 
+async def test_a_file_has_nothing_of_other_accounts(reports: Stage) -> None:
+    """Packed as they are, no test could find words in a Parquet file."""
+    await reports.hears(an_account(), an_account(account_id="bolt"), answered("s", 5, comment="secret"))
+    bolt = await a_key(reports, "bolt")
+
+    assert await cells(reports, key=bolt) == []
+    assert (await table(reports, key=bolt)).num_rows == 0
+    assert (await table(reports)).num_rows == 1
+
+
 async def test_without_responses_a_file_has_its_columns(reports: Stage) -> None:
     """An empty range is no broken file."""
     await reports.hears(an_account())

@@ -89,6 +89,21 @@ async def test_agents_by_each_rule_have_the_names_that_go_with_it(account: Stage
     assert await names("last_replier") == {"Ben Suzuki": 1, "Eve Larsen": 3}
 
 
+@pytest.mark.parametrize("rule", ["credited", "assignee", "last_replier"])
+async def test_agents_have_their_newest_names_by_each_rule(reports: Stage, rule: str) -> None:
+    """Who married last week is not listed twice, and not by the name before."""
+    renamed = type(ADA)(agent_id="ada", name="Ada Okafor-Lind", email=ADA.email)
+    await reports.hears(
+        an_account(),
+        answered("new", 5, agent=renamed, last_replier=renamed),
+        *(answered(f"old-{day}", 5, at=NOON - day * DAY, last_replier=ADA) for day in range(1, 4)),
+    )
+
+    agents = (await told(reports, "/agents", attribution=rule))["agents"]
+
+    assert [(agent["name"], agent["satisfaction"]["responses"]) for agent in agents] == [("Ada Okafor-Lind", 4)]
+
+
 async def test_priorities_come_urgent_first_and_channels_by_their_responses(account: Stage) -> None:
     """Each with its figures and its response rate, also where nobody answered yet."""
     priorities = (await told(account, "/priorities"))["priorities"]

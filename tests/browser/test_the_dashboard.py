@@ -1,0 +1,150 @@
+"""What the dashboard's script adds, in a real browser: figures that come in by themselves and disturb nobody."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from services.reports.dashboard import COOKIE
+from tests.browser.test_the_loop_by_clicking import PATIENCE_MS
+from tests.builders import BEN, an_account
+from tests.portal.test_live import listening
+from tests.reports.conftest import reports, reports_stage
+from tests.reports.test_live import replica
+from tests.reports.told import a_key, answered
+from tests.stage import Stage
+
+__all__ = ["reports", "reports_stage"]
+
+
+@pytest_asyncio.fixture
+async def url(reports: Stage) -> AsyncIterator[str]:
+    """The address of a replica that listens, on an account with some ratings. What is heard is heard by another one."""
+    expect.set_options(timeout=PATIENCE_MS)
+    await reports.hears(
+        an_account(), *(answered(f"s-{number}", 4, comment=f"Number {number}.") for number in range(12))
+    )
+    async with replica(reports) as other, listening(other) as address:
+        yield address
+
+
+@pytest_asyncio.fixture
+async def context(browser: Browser, reports: Stage, url: str) -> AsyncIterator[BrowserContext]:
+    """A lead's browser, signed in. What a page complains of in the console fails the test."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE_MS)
+    await context.add_cookies([{"name": COOKIE, "value": await a_key(reports), "url": url}])
+    complaints: list[str] = []
+    context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    yield context
+    await context.close()
+    assert complaints == []
+
+
+async def opened(context: BrowserContext, address: str) -> Page:
+    """Open the page and wait until it is told of changes, and has looked whether it missed one."""
+    page = await context.new_page()
+    async with page.expect_response(lambda response: response.url.endswith("/csat/live")) as stream:
+        await page.goto(address)
+    assert (await stream.value).status == 200
+    async with page.expect_response(lambda response: response.request.resource_type == "fetch"):
+        pass
+    return page
+
+
+@pytest.mark.timeout(120)
+async def test_ratings_come_in_by_themselves_and_disturb_nobody(
+    reports: Stage, url: str, context: BrowserContext
+) -> None:
+    """Figures, rows and responses are the new ones; focus, what was typed, what was opened and the place stay."""
+    page = await opened(context, f"{url}/csat")
+    await page.get_by_text("Figures of the chart").click()
+    search = page.get_by_role("searchbox")
+    await search.fill("half a w")
+    link = page.locator("#response-s-3 a")
+    await link.focus()
+    await page.evaluate("scrollTo(0, 500)")
+    await expect(page.locator(".updated")).to_have_text("Updated 12:00")
+
+    now = reports.later(minutes=3)
+    await reports.hears(answered("new", 1, at=now, agent=BEN, comment="It came by itself."))
+
+    await expect(page.get_by_text("From 13 responses.")).to_be_visible()
+    await expect(page.get_by_text("It came by itself.")).to_be_visible()
+    await expect(page.locator("#agents").get_by_text("Ben Suzuki")).to_be_visible()
+    await expect(page.locator(".updated")).to_have_text("Updated 12:03")
+    await expect(page.locator("#response-s-3 a")).to_be_focused()
+    await expect(search).to_have_value("half a w")
+    await expect(page.locator("#trend-figures")).to_have_attribute("open", "")
+    assert await page.evaluate("scrollY") == 500
+
+
+@pytest.mark.timeout(120)
+async def test_the_first_rating_ends_the_empty_page(reports: Stage, url: str, context: BrowserContext) -> None:
+    """The whole of it is put in, in the view that its address says."""
+    await reports.hears(an_account(account_id="new", name="New Ltd"))
+    await context.add_cookies([{"name": COOKIE, "value": await a_key(reports, "new"), "url": url}])
+    page = await opened(context, f"{url}/csat?preset=today&commented=yes")
+    await expect(page.get_by_text("No surveys yet")).to_be_visible()
+
+    await reports.hears(answered("first", 5, account_id="new", comment="Hello."), answered("b", 5, account_id="new"))
+
+    await expect(page.get_by_text("From 2 responses.")).to_be_visible()
+    await expect(page.locator(".comments li")).to_have_count(1)
+    await expect(page.get_by_text("No surveys yet")).to_have_count(0)
+
+
+@pytest.mark.timeout(120)
+async def test_many_changes_are_few_questions(reports: Stage, url: str, context: BrowserContext) -> None:
+    """A busy hour must not ask the database for a page at every rating."""
+    page = await opened(context, f"{url}/csat")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.resource_type == "fetch" else None)
+
+    for number in range(20):
+        await reports.hears(answered(f"n-{number}", 5))
+
+    await expect(page.get_by_text("From 32 responses.")).to_be_visible()
+    assert len(asked) <= 3
+
+
+@pytest.mark.timeout(120)
+async def test_a_bar_a_column_and_a_row_can_be_clicked(reports: Stage, url: str, context: BrowserContext) -> None:
+    """Anywhere on them, and gone back from; by keyboard as well."""
+    await reports.hears(answered("low", 1, agent=BEN))
+    page = await opened(context, f"{url}/csat")
+
+    await page.locator(".distribution tr", has_text="1 ★").locator(".bar").click(force=True)  # on the link over it
+    await expect(page.locator(".comments li")).to_have_count(1)
+    assert page.url.endswith("/csat?score=1#responses")
+    await page.go_back()
+    await page.locator(".trend a").last.click(force=True)
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert "first=2026-03-02&last=2026-03-02" in page.url
+    await page.go_back()
+    await page.locator("#agents").get_by_role("link", name="Ben Suzuki").press("Enter")
+    await expect(page.get_by_role("link", name="Remove the filter Agent Ben Suzuki")).to_be_visible()
+    await page.get_by_role("link", name="Remove the filter Agent Ben Suzuki").click()
+    await expect(page.get_by_text("From 13 responses.")).to_be_visible()
+
+
+@pytest.mark.timeout(120)
+async def test_without_scripts_nothing_is_lost(browser: Browser, reports: Stage, url: str) -> None:
+    """Days are chosen, responses searched and rows followed; news come with a reload."""
+    context = await browser.new_context(java_script_enabled=False)
+    await context.add_cookies([{"name": COOKIE, "value": await a_key(reports), "url": url}])
+    page = await context.new_page()
+    await page.goto(f"{url}/csat")
+
+    await page.get_by_text("Dates").click()
+    await page.get_by_label("From").fill("2026-03-01")
+    await page.get_by_role("button", name="Show", exact=True).click()
+    await expect(page.get_by_text("1–2 March 2026", exact=False).first).to_be_visible()
+    await page.get_by_role("searchbox").fill("number 7")
+    await page.get_by_role("button", name="Search").click()
+    await expect(page.locator(".comments li")).to_have_count(1)
+    assert "first=2026-03-01&last=2026-03-02&q=number+7" in page.url
+
+    await context.close()
