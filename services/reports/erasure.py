@@ -3,7 +3,7 @@
 from sqlalchemy import case, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.reports.rollup import become_the_only_writer
+from services.reports.rollup import TELL, become_the_only_writer
 from services.reports.tables import Erasure, Rating
 from shared.contracts import RequesterErased
 from shared.public_pages.erasure import Erasures, of_requester
@@ -28,4 +28,5 @@ async def erase(erased: RequesterErased, session: AsyncSession) -> dict[str, int
         .returning(Rating.survey_id)
         .execution_options(synchronize_session=False)
     )
+    await session.execute(TELL, {"account_id": erased.account_id})  # open pages let go of the words, too
     return {"ratings": len(emptied.all())}

@@ -18,6 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.reports.tables import CsatCell, CsatCounts, CsatDaily, Rating, SkippedSurvey
 
 CHANNEL = "csat_changed"
+TELL = text(f"SELECT pg_notify('{CHANNEL}', json_build_array(CAST(:account_id AS text), NULL)::text)")
+"""Tells of an account whose pages changed though its figures did not."""
 
 COUNTS = tuple(CsatCounts.__annotations__)
 KEYS = {

@@ -15,9 +15,10 @@ from services.reports.rollup import CHANNEL
 from services.reports.settings import Settings
 from services.reports.shadow import SCHEMA, Shadow
 from services.reports.tables import CsatDaily
+from shared.contracts import RequesterErased
 from tests.builders import NOON, an_account
 from tests.portal.test_live import PATIENCE_SECONDS, Page, listening
-from tests.reports.told import a_key, a_survey, answered, ask, created, expired
+from tests.reports.told import a_key, a_survey, answered, ask, created, expired, submitted
 from tests.stage import Stage
 
 ANOTHER = "bolt"
@@ -77,6 +78,17 @@ async def test_what_changes_no_figure_and_what_is_anothers_is_not_told(
             await reports.hears(answered("s-2", 5), answered("s-3", 5))
             assert (await page.next())["event"] == "changed"
         assert channel == [[ANOTHER, None], ["acme", None]]
+
+
+async def test_an_erasure_is_told(reports: Stage, replicas: tuple[str, str]) -> None:
+    """It moves no figure, but pages that are open show the words."""
+    await reports.hears(submitted(a_survey("s-1", requester_id="rita"), comment="Mine."))
+    async with heard(reports) as channel:
+        await reports.hears(
+            RequesterErased(account_id="acme", requester_id="rita", request_id="e-1", erased_at=reports.clock())
+        )
+
+    assert channel == [["acme", None]]
 
 
 async def test_a_batch_is_told_once(reports: Stage, replicas: tuple[str, str]) -> None:

@@ -1,36 +1,29 @@
-"""Two companies, their tickets in every state, and ninety days of ratings: what a first start shows.
+"""Two companies, their tickets in every state, and half a year of ratings: what a first start shows.
 
-All of it is published as events, the ratings as the survey events of the past that a company moving to closeloop would
-import. Nothing is written into anybody else's tables.
+All of it is published as events. Nothing is written into anybody else's tables.
 """
 
-import random
 from datetime import datetime, timedelta
 from io import BytesIO
-from itertools import count
 
 from PIL import Image, ImageDraw
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from deploy.sandbox.desk import demo_languages, work
+from deploy.sandbox.desk.demo_history import History
 from deploy.sandbox.desk.tables import Account
 from shared.chassis.outbox import emit
 from shared.contracts import (
     AccountUpdated,
     Agent,
     Logo,
+    ReasonGiven,
     Requester,
-    Survey,
-    SurveyCreated,
-    SurveyExpired,
     SurveyPolicy,
     SurveyReason,
-    SurveySubmitted,
     SurveyWording,
 )
-
-DAYS = 90
 
 
 def _agents(domain: str, *names: str) -> tuple[Agent, ...]:
@@ -45,33 +38,6 @@ AGENTS = {
     "kirana": _agents("kirana.example", "Eka Putri", "Farid Hasan", "Gita Wulandari"),
 }
 
-# How each agent's ratings fall on 1 to 5 stars, and how much of the account's work is theirs.
-RATED = {
-    "ada": ((1, 1, 3, 18, 40), 10),
-    "ben": ((2, 3, 6, 24, 20), 8),
-    "chiara": ((5, 6, 9, 14, 12), 6),
-    "dag": ((0, 0, 1, 1, 2), 1),
-    "eka": ((1, 2, 4, 20, 36), 8),
-    "farid": ((4, 5, 8, 16, 14), 6),
-    "gita": ((1, 1, 5, 12, 30), 7),
-}
-
-PRAISE = (
-    "Quick and friendly, thank you!",
-    "Solved on the first try.",
-    "Very patient with me.",
-    "مشكلتي حُلّت بسرعة، شكرًا جزيلًا",
-    "Great, but the form was hard to find.",
-    "とても助かりました。ありがとうございます。",
-    "Exactly what I needed.",
-)
-COMPLAINTS = (
-    "I had to explain the same thing three times.",
-    "It took a week to get an answer.",
-    "Still broken, honestly.",
-    "The answer did not fit my question at all. I had written in detail which of the two orders was meant, sent a photo"
-    " of the label, and was then asked for both again by somebody else the next day.",
-)
 # Kirana asks in words of its own; Fjord in ours, and once more after three days.
 _REASONS = (
     SurveyReason(code="stale", text={"en": "The coffee was not fresh", "ar": "لم تكن القهوة طازجة"}),
@@ -83,9 +49,6 @@ _WORDING = {
     "ar": SurveyWording(heading="كيف كانت خدمتنا؟", thanks="نقرأ كل كلمة مع فنجان قهوة."),
 }
 
-SUBJECTS = ("Delivery is late", "Wrong size", "Refund", "Cannot sign in", "Invoice", "Broken on arrival", "Warranty")
-PEOPLE = ("Rita Gómez", "Jonas Weber", "Aiko Tanaka", "Layla Haddad", "Tom Brown", "Mei Chen", "Olu Adeyemi")
-
 
 async def publish_demo(session: AsyncSession, now: datetime) -> None:
     """Make the demonstration, once: nothing happens when there are accounts."""
@@ -94,7 +57,8 @@ async def publish_demo(session: AsyncSession, now: datetime) -> None:
     for account in _accounts():
         session.add(Account(account_id=account.account_id, facts=account))
         emit(session, account)
-        _publish_ratings(account.account_id, session, now)
+        for event in _history(account, now).events():
+            emit(session, event)
     await _make_tickets(session, now)
     await demo_languages.make_tickets(session, now, account_id="fjord", agents=AGENTS["fjord"])
 
@@ -121,6 +85,18 @@ def _accounts() -> tuple[AccountUpdated, ...]:
             survey_policy=SurveyPolicy(reasons=_REASONS, wording=_WORDING),
             lead=AGENTS["kirana"][0],
         ),
+    )
+
+
+def _history(account: AccountUpdated, now: datetime) -> History:
+    own = account.survey_policy.reasons
+    ours = {"slow": "It took too long", "unsolved": "My problem is not solved", "other": "Something else"}
+    picked = {reason.code: reason.text["en"] for reason in own} if own else ours
+    return History(
+        account_id=account.account_id,
+        agents=AGENTS[account.account_id],
+        reasons=[ReasonGiven(code=code, text=text) for code, text in picked.items()],
+        now=now,
     )
 
 
@@ -194,61 +170,6 @@ async def _make_tickets(session: AsyncSession, now: datetime) -> None:
     )
     work.reply(closed, farid, "Of course, it is on its way to you by post.", session, ago(days=29))
     work.set_status(closed, "closed", farid, session, ago(days=20))
-
-
-def _publish_ratings(account_id: str, session: AsyncSession, now: datetime) -> None:
-    """Publish the survey events of the last ninety days; every fourth requester did not answer."""
-    dice = random.Random(account_id)  # noqa: S311 - a demonstration is the same each time
-    agents = AGENTS[account_id]
-    shares = [RATED[agent.agent_id][1] for agent in agents]
-    numbers = count(1)
-    for day in range(DAYS, 0, -1):
-        weekday = (now - timedelta(days=day)).weekday()
-        for _ in range(dice.randint(0, 2) if weekday >= 5 else dice.randint(2, 6)):
-            asked_at = (now - timedelta(days=day)).replace(
-                hour=dice.randint(7, 17), minute=dice.randint(0, 59), second=0, microsecond=0
-            )
-            (agent,) = dice.choices(agents, shares)
-            number = next(numbers)
-            # Every fifth time somebody else wrote the last word, every eleventh nobody was assigned.
-            assignee = None if number % 11 == 0 else agent
-            last_replier = agents[number % len(agents)] if assignee and number % 5 == 0 else agent
-            survey = Survey(
-                survey_id=f"{account_id}-history-{number}",
-                ticket_id=f"history-{number}",
-                resolved_version=1,
-                subject=dice.choice(SUBJECTS),
-                requester_name=dice.choice(PEOPLE),
-                priority=dice.choice(("low", "normal", "normal", "high")),
-                channel=dice.choice(("email", "chat", "phone")),
-                agent=agent,
-                assignee=assignee,
-                last_replier=last_replier,
-                created_at=asked_at,
-                expires_at=asked_at + timedelta(days=14),
-            )
-            emit(session, SurveyCreated(account_id=account_id, survey=survey))
-            _publish_outcome(account_id, survey, dice, session, now)
-
-
-def _publish_outcome(
-    account_id: str, survey: Survey, dice: random.Random, session: AsyncSession, now: datetime
-) -> None:
-    answered_at = survey.created_at + timedelta(minutes=dice.expovariate(1 / 600))
-    if dice.random() < 0.25 or answered_at > now:
-        if survey.expires_at < now:
-            emit(
-                session,
-                SurveyExpired(account_id=account_id, survey=survey, reason="unanswered", expired_at=survey.expires_at),
-            )
-        return
-    assert survey.agent is not None
-    (score,) = dice.choices(range(1, 6), RATED[survey.agent.agent_id][0])
-    comment = dice.choice(COMPLAINTS if score <= 2 else PRAISE) if dice.random() < 0.35 else ""
-    emit(
-        session,
-        SurveySubmitted(account_id=account_id, survey=survey, score=score, comment=comment, submitted_at=answered_at),
-    )
 
 
 def _mountain(colour: str) -> bytes:
