@@ -27,6 +27,9 @@ FLAT_LIMIT = 1.5
 WORDS = "twice before it"
 """What responses are searched for."""
 
+ANSWERABLE = ("submitted", "pending", "expired")
+"""States of surveys that the response rate is of."""
+
 Rows = Sequence[asyncpg.Record]
 
 # The best that plain SQL can do with the ratings as they are: narrow rows, and indexes that hold all that is asked for.
@@ -96,8 +99,11 @@ def _figures(counts: Sequence[int]) -> tuple:
 
 def _told(figures: dict) -> tuple:
     """The same, as the API tells it."""
-    average, csat = figures["average"], figures["csat"]["value"]
-    return figures["responses"], average and round(average, 9), csat if csat is None else round(csat, 9)
+    return figures["responses"], _rounded(figures["average"]), _rounded(figures["csat"]["value"])
+
+
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, 9)
 
 
 def _totals(rows: Rows) -> Any:
@@ -116,15 +122,12 @@ def _counts(row: asyncpg.Record) -> tuple[list[int], dict[str, int], dict[str, i
 
 
 def _rate(surveys: dict[str, int]) -> float | None:
-    asked = surveys["submitted"] + surveys["pending"] + surveys["expired"]
+    asked = sum(surveys[state] for state in ANSWERABLE)
     return round(surveys["submitted"] / asked, 9) if asked else None
 
 
 def _told_totals(answer: dict) -> Any:
-    before = [
-        figure if (figure := answer["previous"][name]["before"]) is None else round(figure, 9)
-        for name in ("average", "csat", "response_rate")
-    ]
+    before = [_rounded(answer["previous"][name]["before"]) for name in ("average", "csat", "response_rate")]
     return _told(answer["satisfaction"]), answer["surveys"], answer["skipped"], tuple(before[:2]), before[2]
 
 
@@ -164,13 +167,28 @@ def _trend(granularity: str) -> Endpoint:
 
 
 def _breakdown(dimension: str, several: str) -> Endpoint:
+    states = ", ".join(f"sum({state})::int" for state in ANSWERABLE)
+    counts = ", ".join(f"count(*) FILTER (WHERE state = '{state}')::int" for state in ANSWERABLE)
+    created = f"FROM raw.ratings WHERE {_ASKED.format(day='created_day')}"
     return Endpoint(
         name=several,
         path=f"/{several}",
-        rollup=f"SELECT {dimension}, {_SCORE_SUMS} {_CELLS} GROUP BY {dimension}",
-        raw=f"SELECT {dimension}, {_SCORE_COUNTS} {_ANSWERED} GROUP BY {dimension}",
-        of_rows=_by_name,
-        of_answer=lambda answer: _told_by_name(dimension, answer[several]),
+        rollup=f"SELECT {dimension}, {_SCORE_SUMS}, {states} {_CELLS} GROUP BY {dimension}",
+        raw=f"SELECT * FROM (SELECT {dimension}, {_SCORE_COUNTS} {_ANSWERED} GROUP BY {dimension}) AS answered"
+        f" LEFT JOIN (SELECT {dimension}, {counts} {created} GROUP BY {dimension}) AS created USING ({dimension})",
+        of_rows=lambda rows: {
+            row[0]: (
+                _figures(row[1:6]),
+                _rate({state: count or 0 for state, count in zip(ANSWERABLE, row[6:], strict=True)}),
+            )
+            for row in rows
+            if sum(row[1:6])
+        },
+        of_answer=lambda answer: {
+            each[dimension]: (_told(each["satisfaction"]), _rounded(each["response_rate"]["value"]))
+            for each in answer[several]
+            if each["satisfaction"]["responses"]
+        },
         parameters={},
     )
 
