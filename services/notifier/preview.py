@@ -1,8 +1,9 @@
-"""An account's emails as files that a browser shows, with the logo inside. No letter is sent."""
+"""An account's emails as files: what a browser shows, with the logo inside, and the plain text. No letter is sent."""
 
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from email.message import EmailMessage
 from pathlib import Path
 from typing import get_args
 from uuid import UUID
@@ -19,16 +20,21 @@ def write_letters(account: Account, language: Language, folder: Path, sender: st
     folder.mkdir(parents=True, exist_ok=True)
     for kind in get_args(Kind):
         letter = compose(_email(kind, account, language, now), account, sender=sender, now=now)
-        part = letter.get_body(("html",))
-        assert part is not None
-        html: str = part.get_content()
+        html, plain = (_text(letter, subtype) for subtype in ("html", "plain"))
         if account.logo:
             html = html.replace(
                 f"cid:{LOGO}", f"data:{account.logo_media_type};base64,{b64encode(account.logo).decode()}"
             )
-        file = folder / f"{kind}.{language.tag}.html"
-        file.write_text(html, encoding="utf-8")
-        yield file
+        for ending, text in (("html", html), ("txt", plain)):
+            file = folder / f"{kind}.{language.tag}.{ending}"
+            file.write_text(text, encoding="utf-8")
+            yield file
+
+
+def _text(letter: EmailMessage, subtype: str) -> str:
+    part = letter.get_body((subtype,))
+    assert part is not None
+    return part.get_content()
 
 
 def _email(kind: Kind, account: Account, language: Language, now: datetime) -> Email:
@@ -49,7 +55,7 @@ def _email(kind: Kind, account: Account, language: Language, now: datetime) -> E
             text="…",
             link="#" if to_requester else None,
             opt_out_link="https://example.org/" if asks else None,
-            previous_status="resolved",
+            previous_status="open" if kind == "ticket_solved" else "resolved",
             expires_at=now + timedelta(days=14),
             locale=language.tag,
             score=2,

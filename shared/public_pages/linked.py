@@ -9,7 +9,10 @@ for _scheme in ("ftp:", "//"):
 
 
 def linked(text: str) -> Markup:
-    """Escape what a person wrote and make its addresses links, which tell nobody where they stood."""
+    """Escape what a person wrote and make its addresses links, which tell nobody where they stood.
+
+    Lines end in a tag, so that they do also where no style sheet is: in text browsers and readers' modes.
+    """
     parts: list[Markup] = []
     position = 0
     for match in _links.match(text) or ():
@@ -21,4 +24,4 @@ def linked(text: str) -> Markup:
         )
         position = match.last_index
     parts.append(escape(text[position:]))
-    return Markup("").join(parts)
+    return Markup("").join(parts).replace("\n", Markup("<br>"))

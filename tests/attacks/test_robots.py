@@ -189,7 +189,7 @@ async def test_an_operator_restores_a_reply_with_all_its_effects_once(portal: St
     assert "A person's words\nin two lines" in seen.output
     assert restored.output == "restored\n"
     assert [type(event) for event in await portal.said()] == [ReplyReceived, TicketReopened]
-    assert "A person&#39;s words\nin two lines" in (await portal.client.get(path)).text
+    assert "A person&#39;s words<br>in two lines" in (await portal.client.get(path)).text
     assert (await portal.row(Ticket)).status == "open"
     assert again.exit_code == 1
     assert "It was restored before" in again.output

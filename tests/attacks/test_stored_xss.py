@@ -58,13 +58,13 @@ def a_ticket_that_says(text: str, **changes: Any):
     )
 
 
-FOLDED = [("details", "class"), ("summary",), ("blockquote",)]
-"""What the ticket page puts round lines that begin with `>`."""
+OF_LINES = [("details", "class"), ("summary",), ("blockquote",), ("br",)]
+"""What pages put round lines that begin with `>`, and at the end of lines."""
 
 
 def skeleton(html: str) -> list[tuple[str, ...]]:
-    """A page's shapes, whether or not it has quoted text."""
-    return [shape for shape in shapes(html) if shape not in FOLDED]
+    """A page's shapes, however many lines its texts have, quoted or not."""
+    return [shape for shape in shapes(html) if shape not in OF_LINES]
 
 
 def harmless(html: str, benign: str, text: str) -> None:

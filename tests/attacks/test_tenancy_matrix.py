@@ -74,6 +74,22 @@ async def test_no_operation_and_no_parameter_shows_another_accounts_words(report
     assert asked >= 5 * 6 * len(IDS)
 
 
+async def test_no_operation_and_no_parameter_shows_a_key_of_one_agent_the_words_about_another(
+    reports: Stage, keys: dict[str, str]
+) -> None:
+    """Broken function level authorization: within an account as between accounts, by whichever way one asks."""
+    headers = {"Authorization": f"Bearer {await a_key(reports, agent_id='eve')}"}
+    for method, path, parameters in await operations(reports):
+        for name in (*parameters, "agent_id"):
+            for value in (*IDS, "assignee", "last_replier", "words", "5", "true"):
+                answer = await reports.client.request(method, path, params={name: value}, headers=headers)
+                assert answer.status_code in {200, 400, 403} or path == ENDLESS, (path, name)
+                assert WORDS not in answer.text
+                assert AGENT not in answer.text
+                if answer.status_code == 200:
+                    assert not re.search(r'"(submitted|count|responses|score_\d)": ?[1-9]', answer.text), (path, name)
+
+
 async def test_an_id_of_another_account_is_answered_as_one_that_nobody_has(
     reports: Stage, keys: dict[str, str]
 ) -> None:

@@ -27,6 +27,9 @@ FLAT_LIMIT = 1.5
 WORDS = "twice before it"
 """What responses are searched for."""
 
+ANSWERABLE = ("submitted", "pending", "expired")
+"""States of surveys that the response rate is of."""
+
 Rows = Sequence[asyncpg.Record]
 
 # The best that plain SQL can do with the ratings as they are: narrow rows, and indexes that hold all that is asked for.
@@ -96,8 +99,11 @@ def _figures(counts: Sequence[int]) -> tuple:
 
 def _told(figures: dict) -> tuple:
     """The same, as the API tells it."""
-    average, csat = figures["average"], figures["csat"]["value"]
-    return figures["responses"], average and round(average, 9), csat if csat is None else round(csat, 9)
+    return figures["responses"], _rounded(figures["average"]), _rounded(figures["csat"]["value"])
+
+
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, 9)
 
 
 def _totals(rows: Rows) -> Any:
@@ -116,15 +122,12 @@ def _counts(row: asyncpg.Record) -> tuple[list[int], dict[str, int], dict[str, i
 
 
 def _rate(surveys: dict[str, int]) -> float | None:
-    asked = surveys["submitted"] + surveys["pending"] + surveys["expired"]
+    asked = sum(surveys[state] for state in ANSWERABLE)
     return round(surveys["submitted"] / asked, 9) if asked else None
 
 
 def _told_totals(answer: dict) -> Any:
-    before = [
-        figure if (figure := answer["previous"][name]["before"]) is None else round(figure, 9)
-        for name in ("average", "csat", "response_rate")
-    ]
+    before = [_rounded(answer["previous"][name]["before"]) for name in ("average", "csat", "response_rate")]
     return _told(answer["satisfaction"]), answer["surveys"], answer["skipped"], tuple(before[:2]), before[2]
 
 
@@ -164,13 +167,28 @@ def _trend(granularity: str) -> Endpoint:
 
 
 def _breakdown(dimension: str, several: str) -> Endpoint:
+    states = ", ".join(f"sum({state})::int" for state in ANSWERABLE)
+    counts = ", ".join(f"count(*) FILTER (WHERE state = '{state}')::int" for state in ANSWERABLE)
+    created = f"FROM raw.ratings WHERE {_ASKED.format(day='created_day')}"
     return Endpoint(
         name=several,
         path=f"/{several}",
-        rollup=f"SELECT {dimension}, {_SCORE_SUMS} {_CELLS} GROUP BY {dimension}",
-        raw=f"SELECT {dimension}, {_SCORE_COUNTS} {_ANSWERED} GROUP BY {dimension}",
-        of_rows=_by_name,
-        of_answer=lambda answer: _told_by_name(dimension, answer[several]),
+        rollup=f"SELECT {dimension}, {_SCORE_SUMS}, {states} {_CELLS} GROUP BY {dimension}",
+        raw=f"SELECT * FROM (SELECT {dimension}, {_SCORE_COUNTS} {_ANSWERED} GROUP BY {dimension}) AS answered"
+        f" LEFT JOIN (SELECT {dimension}, {counts} {created} GROUP BY {dimension}) AS created USING ({dimension})",
+        of_rows=lambda rows: {
+            row[0]: (
+                _figures(row[1:6]),
+                _rate({state: count or 0 for state, count in zip(ANSWERABLE, row[6:], strict=True)}),
+            )
+            for row in rows
+            if sum(row[1:6])
+        },
+        of_answer=lambda answer: {
+            each[dimension]: (_told(each["satisfaction"]), _rounded(each["response_rate"]["value"]))
+            for each in answer[several]
+            if each["satisfaction"]["responses"]
+        },
         parameters={},
     )
 
@@ -258,7 +276,12 @@ class Read:
     endpoint: Endpoint
     days: int
     seconds: dict[str, list[float]]
-    bare: Ratio
+
+    @property
+    def bare(self) -> Ratio:
+        """Compare the request with its bare query and an empty request."""
+        bare = [query + empty for query, empty in zip(self.seconds["rollup"], self.seconds["empty"], strict=True)]
+        return Ratio.of(self.seconds["http"], bare)
 
     @property
     def kept(self) -> bool:
@@ -266,20 +289,34 @@ class Read:
         return self.bare.middle <= BARE_LIMIT
 
     @property
+    def is_flat(self) -> bool:
+        """Whether it is within FLAT_LIMIT."""
+        return self._over_a_tenth("http").middle <= FLAT_LIMIT
+
+    def _over_a_tenth(self, name: str) -> Ratio:
+        return Ratio.of(self.seconds[name], self.seconds[f"{name}, tenth"])
+
+    @property
+    def name(self) -> str:
+        """Name the request."""
+        return f"{self.endpoint.name}, {self.days} days"
+
+    @property
     def row(self) -> list[str]:
-        """Write it as a line of the table."""
-        times = {name: median(seconds) * 1000 for name, seconds in self.seconds.items()}
+        """Write it as a line of the first table."""
         raw = Ratio.of(self.seconds["raw"], self.seconds["rollup"])
-        return [
-            f"{self.endpoint.name}, {self.days} days",
-            str(self.bare),
-            "yes" if self.kept else "NO",
-            str(raw),
-            *(f"{times[name]:.2f}" for name in ("http", "rollup", "empty", "raw")),
-        ]
+        times = [f"{median(self.seconds[name]) * 1000:.2f}" for name in ("http", "rollup", "empty", "raw")]
+        return [self.name, str(self.bare), "yes" if self.kept else "NO", str(raw), *times]
+
+    @property
+    def flat_row(self) -> list[str]:
+        """Write it as a line of the second table."""
+        http, raw = self._over_a_tenth("http"), self._over_a_tenth("raw")
+        return [self.name, str(http), "yes" if self.is_flat else "NO", str(raw)]
 
 
 READ_COLUMNS = ("request", "HTTP : bare", "≤ 3", "raw : rollup", "HTTP ms", "rollup ms", "empty ms", "raw ms")
+FLAT_COLUMNS = ("request", "HTTP, all : a tenth", "≤ 1.5", "raw, all : a tenth")
 
 
 class Disagreement(AssertionError):
@@ -352,19 +389,5 @@ async def read(everything: Side, tenth: Side, rounds: int, tell: Tell) -> list[R
         fewer = await tenth.contenders(endpoint, days)
         contenders |= {"http, tenth": fewer["http"], "raw, tenth": fewer["raw"]}
         seconds = await side_by_side(contenders, rounds)
-        bare = [query + empty for query, empty in zip(seconds["rollup"], seconds["empty"], strict=True)]
-        found.append(Read(endpoint, days, seconds, Ratio.of(seconds["http"], bare)))
+        found.append(Read(endpoint, days, seconds))
     return found
-
-
-def flat(reads: Sequence[Read]) -> list[list[str]]:
-    """Compare the same requests at a tenth of the ratings and at all."""
-    rows = []
-    for each in reads:
-        http, raw = (Ratio.of(each.seconds[name], each.seconds[f"{name}, tenth"]) for name in ("http", "raw"))
-        kept = "yes" if http.middle <= FLAT_LIMIT else "NO"
-        rows.append([f"{each.endpoint.name}, {each.days} days", str(http), kept, str(raw)])
-    return rows
-
-
-FLAT_COLUMNS = ("request", "HTTP, all : a tenth", "≤ 1.5", "raw, all : a tenth")

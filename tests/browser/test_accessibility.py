@@ -110,9 +110,15 @@ async def everything_of_surveys(surveys: Stage, at: str) -> AsyncIterator[State]
     yield State("a dead survey link", f"{at}/s/{'x' * 43}")
 
 
+async def unfold(page: Page) -> None:
+    """Open what is folded."""
+    await page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+
+
 async def everything_of_reports(reports: Stage, at: str) -> AsyncIterator[State]:
     """Every state of the CSAT tab."""
     yield State("sign in", at + "/sign-in")
+    yield State("the API's documentation", at + "/api/v1/docs", unfold)
     for account_id, scores in (("empty", ()), ("few", (5,)), ("acme", (5, 4, 1, 2, 5, 3, 5, 5))):
         await reports.hears(an_account(account_id=account_id, name=f"{account_id} {LONG}"))
         await reports.hears(
@@ -150,7 +156,7 @@ async def everything_of_reports(reports: Stage, at: str) -> AsyncIterator[State]
             await page.context.add_cookies([{"name": COOKIE, "value": key, "url": at}])
             await page.goto(f"{at}/csat?{query}")
             if opens:
-                await page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+                await unfold(page)
 
         yield State(f"CSAT tab, {name}", f"{at}/sign-in", look)
 

@@ -4,11 +4,13 @@ from typing import Any
 
 from playwright.async_api import Browser, Page
 
-from services.portal.ticket import Message
+from services.portal.ticket import Message, Ticket
 from services.surveys.survey import Survey
+from services.surveys.tables import OptOut
 from shared.public_pages.pace import FASTEST
 from tests.attacks.conftest import invited
 from tests.attacks.server import serving
+from tests.attacks.visits import opt_out_of
 from tests.portal.conftest import mailed, portal, portal_stage
 from tests.stage import Stage
 from tests.surveys.conftest import surveys, surveys_stage
@@ -75,4 +77,34 @@ async def test_a_rating_goes_out_by_keyboard(browser: Browser, surveys: Stage) -
         await page.get_by_role("heading", name="Thank you!").wait_for()
     survey = await surveys.row(Survey)
     assert (survey.score, survey.comment) == (4, "Quick and kind.")
+    await page.close()
+
+
+async def test_a_ticket_is_solved_by_keyboard_at_400_percent(browser: Browser, portal: Stage) -> None:
+    """At 320 by 256, which is what a page of 1280 by 1024 has left at that zoom, what has the focus is seen."""
+    path = await mailed(portal)
+    page = await browser.new_page(viewport={"width": 320, "height": 256})
+    async with serving(portal) as port:
+        await page.goto(f"http://127.0.0.1:{port}{path}")
+
+        for _ in range(2):  # the button that sends a reply, then the other form's
+            await tab_to(page, "submit")
+        await page.keyboard.press("Enter")
+
+        await page.get_by_role("status").filter(has_text="You marked this ticket as solved.").wait_for()
+    assert (await portal.row(Ticket)).status == "resolved"
+    await page.close()
+
+
+async def test_surveys_are_left_and_asked_for_again_by_keyboard(browser: Browser, surveys: Stage) -> None:
+    """With the same button, which says what it does."""
+    await invited(surveys)
+    page = await browser.new_page(viewport={"width": 320, "height": 256})
+    async with serving(surveys) as port:
+        await page.goto(f"http://127.0.0.1:{port}{await opt_out_of(surveys)}")
+        for then in ("You get no more surveys", "No more surveys?"):
+            await tab_to(page, "submit")
+            await page.keyboard.press("Enter")
+            await page.get_by_role("heading", name=then).wait_for()
+    assert await surveys.count(OptOut) == 0
     await page.close()

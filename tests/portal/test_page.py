@@ -111,7 +111,7 @@ async def test_texts_keep_their_lines_and_their_links_work(portal: Stage) -> Non
     page = await shown(portal, await link_of(portal))
 
     assert (
-        'dir="auto">One\n\n  two <a href="https://ok.example/a?b=1&amp;c=2" rel="noopener noreferrer nofollow ugc"'
+        'dir="auto">One<br><br>  two <a href="https://ok.example/a?b=1&amp;c=2" rel="noopener noreferrer nofollow ugc"'
         in page
     )
 

@@ -97,7 +97,7 @@ async def test_quoted_text_is_folded_on_the_page_and_its_links_work(portal: Stag
 
     assert re.search(
         r'Thanks<details class="quoted"><summary>Show quoted text</summary><blockquote>'
-        r'On 2 March, Ada wrote:\n&gt; see <a href="https://ok.example" [^>]+>https://ok.example</a></blockquote></details>',
+        r'On 2 March, Ada wrote:<br>&gt; see <a href="https://ok.example" [^>]+>https://ok.example</a></blockquote></details>',
         page,
     )
 
