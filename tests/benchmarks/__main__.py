@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +20,11 @@ from tests.benchmarks.data import accounts
 from tests.benchmarks.ingest import INGEST_COLUMNS, ingest, publish
 from tests.benchmarks.load import LOAD_COLUMNS, load
 from tests.benchmarks.measuring import show
-from tests.benchmarks.read import FLAT_COLUMNS, READ_COLUMNS, Side, flat, prepare_raw, read
+from tests.benchmarks.read import BARE_LIMIT, FLAT_COLUMNS, FLAT_LIMIT, READ_COLUMNS, Side, prepare_raw, read
 from tests.benchmarks.system import Database, Reports, running_postgres
 from tests.real_parts import running_kafka
 
-console = Console(width=130)
+console = Console(width=150)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def main(*, quick: bool, only: str | None, **size: int) -> None:
 async def _measure(folder: Path, size: Size, only: str | None) -> None:
     console.print(
         f"{size.ratings:,} ratings of {size.accounts} accounts; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}."
-        " Ratios are medians over rounds, with the least and the most in brackets: that is the machine's noise.\n"
+        " Ratios are medians over rounds, with the least and the most in brackets: that is the machine's noise."
     )
     with running_postgres(folder / "postgres") as server, running_kafka(folder / "kafka") as kafka, watched() as tell:
         if only != "ingest":
@@ -98,9 +99,16 @@ async def _load_and_read(tenth: Database, folder: Path, size: Size, tell: Tell) 
         await asyncio.gather(*(asyncio.to_thread(reports.stop) for reports in running))
     title = f"Read, the largest account of {size.ratings:,} ratings"
     show(console, title, READ_COLUMNS, [each.row for each in reads])
-    show(console, "Flat", FLAT_COLUMNS, flat(reads))
+    console.print(f"{_share(each.kept for each in reads)} requests are within {BARE_LIMIT:g} of the bare query.")
+    show(console, "Flat", FLAT_COLUMNS, [each.flat_row for each in reads])
+    console.print(f"{_share(each.is_flat for each in reads)} requests are within {FLAT_LIMIT:g} of a tenth.")
     await everything.close()
     await tenth.close()
+
+
+def _share(kept: Iterable[bool]) -> str:
+    several = list(kept)
+    return f"{sum(several)} of {len(several)}"
 
 
 async def _ingest(database: Database, folder: Path, size: Size, tell: Tell) -> None:

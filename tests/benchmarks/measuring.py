@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -53,17 +54,12 @@ async def _seconds(work: Work) -> float:
     return median(runs)
 
 
-def milliseconds(seconds: Sequence[float]) -> str:
-    """Write a median over rounds."""
-    return f"{median(seconds) * 1000:.2f}"
-
-
 def show(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table: names to the left, figures to the right."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    """Print a table as Markdown has it: names to the left, figures to the right."""
+    table = Table(box=box.MARKDOWN)
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=not number)
     for row in rows:
         table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
+    console.print(f"\n{title}", style="bold", highlight=False)
     console.print(table)
-    console.print()

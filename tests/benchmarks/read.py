@@ -276,7 +276,12 @@ class Read:
     endpoint: Endpoint
     days: int
     seconds: dict[str, list[float]]
-    bare: Ratio
+
+    @property
+    def bare(self) -> Ratio:
+        """Compare the request with its bare query and an empty request."""
+        bare = [query + empty for query, empty in zip(self.seconds["rollup"], self.seconds["empty"], strict=True)]
+        return Ratio.of(self.seconds["http"], bare)
 
     @property
     def kept(self) -> bool:
@@ -284,20 +289,34 @@ class Read:
         return self.bare.middle <= BARE_LIMIT
 
     @property
+    def is_flat(self) -> bool:
+        """Whether it is within FLAT_LIMIT."""
+        return self._over_a_tenth("http").middle <= FLAT_LIMIT
+
+    def _over_a_tenth(self, name: str) -> Ratio:
+        return Ratio.of(self.seconds[name], self.seconds[f"{name}, tenth"])
+
+    @property
+    def name(self) -> str:
+        """Name the request."""
+        return f"{self.endpoint.name}, {self.days} days"
+
+    @property
     def row(self) -> list[str]:
-        """Write it as a line of the table."""
-        times = {name: median(seconds) * 1000 for name, seconds in self.seconds.items()}
+        """Write it as a line of the first table."""
         raw = Ratio.of(self.seconds["raw"], self.seconds["rollup"])
-        return [
-            f"{self.endpoint.name}, {self.days} days",
-            str(self.bare),
-            "yes" if self.kept else "NO",
-            str(raw),
-            *(f"{times[name]:.2f}" for name in ("http", "rollup", "empty", "raw")),
-        ]
+        times = [f"{median(self.seconds[name]) * 1000:.2f}" for name in ("http", "rollup", "empty", "raw")]
+        return [self.name, str(self.bare), "yes" if self.kept else "NO", str(raw), *times]
+
+    @property
+    def flat_row(self) -> list[str]:
+        """Write it as a line of the second table."""
+        http, raw = self._over_a_tenth("http"), self._over_a_tenth("raw")
+        return [self.name, str(http), "yes" if self.is_flat else "NO", str(raw)]
 
 
 READ_COLUMNS = ("request", "HTTP : bare", "≤ 3", "raw : rollup", "HTTP ms", "rollup ms", "empty ms", "raw ms")
+FLAT_COLUMNS = ("request", "HTTP, all : a tenth", "≤ 1.5", "raw, all : a tenth")
 
 
 class Disagreement(AssertionError):
@@ -370,19 +389,5 @@ async def read(everything: Side, tenth: Side, rounds: int, tell: Tell) -> list[R
         fewer = await tenth.contenders(endpoint, days)
         contenders |= {"http, tenth": fewer["http"], "raw, tenth": fewer["raw"]}
         seconds = await side_by_side(contenders, rounds)
-        bare = [query + empty for query, empty in zip(seconds["rollup"], seconds["empty"], strict=True)]
-        found.append(Read(endpoint, days, seconds, Ratio.of(seconds["http"], bare)))
+        found.append(Read(endpoint, days, seconds))
     return found
-
-
-def flat(reads: Sequence[Read]) -> list[list[str]]:
-    """Compare the same requests at a tenth of the ratings and at all."""
-    rows = []
-    for each in reads:
-        http, raw = (Ratio.of(each.seconds[name], each.seconds[f"{name}, tenth"]) for name in ("http", "raw"))
-        kept = "yes" if http.middle <= FLAT_LIMIT else "NO"
-        rows.append([f"{each.endpoint.name}, {each.days} days", str(http), kept, str(raw)])
-    return rows
-
-
-FLAT_COLUMNS = ("request", "HTTP, all : a tenth", "≤ 1.5", "raw, all : a tenth")
