@@ -1,7 +1,7 @@
 """Figures as people read them."""
 
 from services.reports.days import Days, Granularity
-from services.reports.satisfaction import Share
+from services.reports.satisfaction import Reason, Share
 
 
 def percent(value: float | None) -> str:
@@ -47,6 +47,17 @@ def tick(days: Days, granularity: Granularity) -> str:
     return f"{days.start:%b %Y}" if granularity == "month" else f"{days.start.day} {days.start:%b}"
 
 
+NOT_ASKED: dict[Reason, str] = {
+    "disabled": "while surveys were off",
+    "no_address": "without an address",
+    "too_old": "heard of too late",
+    "not_sampled": "not in the sample",
+    "opted_out": "opted out",
+    "no_reply": "without an answer",
+    "asked_recently": "asked recently",
+}
+
+
 def label(code: str) -> str:
     """Write a code for people: not_solved is Not solved."""
     return code.replace("_", " ").strip().capitalize() or code
@@ -61,4 +72,5 @@ FORMATS = {
     "counted": counted,
     "tick": tick,
     "label": label,
+    "not_asked": NOT_ASKED,
 }

@@ -4,6 +4,7 @@ import base64
 import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from typing import get_args
 
 import httpx
 import pytest
@@ -11,11 +12,13 @@ from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 
 from services.reports import app, figures
+from services.reports.formats import NOT_ASKED
+from services.reports.satisfaction import Reason
 from services.reports.settings import Settings
 from services.reports.tables import ApiKey
 from shared.contracts import Agent, Logo, ReasonGiven
-from tests.builders import BEN, NOON, an_account
-from tests.reports.told import a_key, a_survey, answered, created, expired, submitted
+from tests.builders import BEN, NOON, a_ticket, an_account
+from tests.reports.told import a_key, a_survey, answered, created, expired, skipped, submitted
 from tests.stage import Stage
 
 DOT = base64.b64decode(
@@ -235,6 +238,23 @@ async def test_surveys_that_count_neither_way_are_told_beside_the_response_rate(
         "Response rate 100% Too few to compare with the days before. 1 answer to 1 survey sent in these days." in text
     )
     assert "Not counted: 2 withdrawn (reopened), 1 undeliverable." in text
+    assert "Not asked" not in text
+
+
+async def test_who_was_not_asked_is_told_beside_the_response_rate(reports: Stage) -> None:
+    """By reason, every reason by a name of its own."""
+    reasons = get_args(Reason)
+    await reports.hears(
+        an_account(),
+        answered("s", 4),
+        *(skipped(reason, ticket=a_ticket(ticket_id=f"T-{reason}", version=3)) for reason in reasons),
+    )
+    await sign_in(reports)
+
+    text = await page(reports)
+
+    assert "Not asked: 1 while surveys were off, 1 without an address, 1 heard of too late, 1 not in the sample" in text
+    assert set(NOT_ASKED) == set(reasons)
 
 
 async def test_every_period_of_the_chart_is_in_a_table_too(reports: Stage) -> None:

@@ -7,6 +7,7 @@ const POLL_MS = 60_000;
 
 let source, timer, asking;
 let askedAt = performance.now();
+let failures = 0;
 
 // What is new is taken from the page as the server makes it now. What stayed the same stays: focus, scroll, open parts.
 async function refresh() {
@@ -57,16 +58,17 @@ function renew(old, fresh) {
 async function ask() {
   if (asking) return void (asking = "again");
   asking = "once";
-  await new Promise((done) => setTimeout(done, askedAt + POLITE_MS - performance.now()));
+  const pause = Math.min(POLITE_MS * 2 ** failures, POLL_MS);
+  await new Promise((done) => setTimeout(done, askedAt + pause - performance.now()));
   asking = "once";
-  let failed = false;
   try {
     await refresh();
+    failures = 0;
   } catch (failure) {
-    failed = true;
-    console.warn("The figures did not come; asking again in a moment.", failure);
+    failures += 1;
+    console.warn("The figures did not come; asking again in a while.", failure);
   }
-  const again = failed || asking === "again";
+  const again = failures > 0 || asking === "again";
   asking = undefined;
   if (again) ask();
 }
