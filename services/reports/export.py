@@ -200,11 +200,10 @@ def name_of_file(asked: Asked, kind: Kind) -> str:
 async def pieces(
     asked: Asked, search: Search, session: AsyncSession, begin: Callable[[], Writer]
 ) -> AsyncGenerator[bytes]:
-    """Write the responses, newest first, as they were at one moment."""
+    """Write the responses, newest first, as they were at one moment: that of the only statement that reads them."""
     columns = [Rating.account_id, *(getattr(Rating, name) for name in _FACTS)]
     responses = select(*columns).where(asked.answered, search.finds).order_by(*NEWEST_FIRST)
     async with session:
-        await session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
         # It waits for its reader, unlike all other transactions: a little longer than that is let.
         idle = f"{PATIENCE_SECONDS + 10:.0f}s"
         await session.execute(select(func.set_config("idle_in_transaction_session_timeout", idle, True)))

@@ -178,10 +178,9 @@ def scores_by_agent(asked: Asked) -> Select:
 def reasons(asked: Asked) -> Select:
     """Count the responses that gave each reason, most frequent first."""
     count = func.count()
-    # Whoever gave a reason answered. To ask for that as well would be to read each rating, not the index alone.
     return (
         select(Rating.reason, count)
-        .where(asked.covers(Rating, Rating.submitted_day), Rating.reason.is_not(None))
+        .where(asked.covers(Rating, Rating.submitted_day), Rating.reason.is_not(None))  # read in the index alone
         .group_by(Rating.reason)
         .order_by(count.desc(), Rating.reason)
     )

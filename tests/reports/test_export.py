@@ -13,6 +13,8 @@ from pyarrow import parquet
 from sqlalchemy import text
 
 from services.reports import export
+from services.reports.days import Days
+from services.reports.queries import Asked, Search
 from services.reports.tables import Rating
 from tests.attacks.server import serving
 from tests.builders import BEN, NOON, an_account
@@ -201,11 +203,18 @@ async def many(stage: Stage, number: int) -> None:
         )
 
 
+async def no_connection_is_held(stage: Stage) -> None:
+    """Wait until the service has let go of all its connections."""
+    async with asyncio.timeout(30):
+        while stage.service.engine.pool.checkedout():  # pyright: ignore[reportAttributeAccessIssue]
+            await asyncio.sleep(0.05)
+
+
 async def test_no_more_than_a_few_exports_run_and_a_slow_reader_loses_its_own(
     reports: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Connections are for all: who reads nothing holds one for a while only, and others are told to come later."""
-    monkeypatch.setattr(export, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(export, "PATIENCE_SECONDS", 3.0)
     await many(reports, 20_000)  # 30 MB, more than what lies between two programs
     headers = {"Authorization": f"Bearer {await a_key(reports)}"}
     async with serving(reports) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
@@ -216,8 +225,7 @@ async def test_no_more_than_a_few_exports_run_and_a_slow_reader_loses_its_own(
         ):
             refused = await client.get(address, headers=headers)
             figures = await client.get("/api/v1/csat/summary", headers=headers)
-            await asyncio.sleep(2)
-            assert reports.service.engine.pool.checkedout() == 0  # pyright: ignore[reportAttributeAccessIssue]
+            await no_connection_is_held(reports)
             with pytest.raises(httpx.RemoteProtocolError):
                 await one.aread()
             with pytest.raises(httpx.RemoteProtocolError):
@@ -237,12 +245,7 @@ async def test_whoever_goes_away_frees_the_connection(reports: Stage) -> None:
     async with serving(reports) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         async with client.stream("GET", "/api/v1/csat/responses.csv", headers=headers) as answer:
             assert answer.status_code == 200
-        for _ in range(100):
-            if not reports.service.engine.pool.checkedout():  # pyright: ignore[reportAttributeAccessIssue]
-                break
-            await asyncio.sleep(0.05)
-
-    assert reports.service.engine.pool.checkedout() == 0  # pyright: ignore[reportAttributeAccessIssue]
+        await no_connection_is_held(reports)
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -278,3 +281,73 @@ async def test_an_export_is_of_one_moment(reports: Stage, monkeypatch: pytest.Mo
     monkeypatch.setattr(export.CsvWriter, "write", meanwhile)
 
     assert [row["survey_id"] for row in await cells(reports)] == ["s-1", "s-2", "s-3", "s-4", "s-5"]
+
+
+async def test_what_fails_on_the_way_leaves_a_file_without_its_end(
+    reports: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part must not look like the whole: the client is told, and the connection is free for others."""
+    monkeypatch.setattr(export.CsvWriter, "rows_at_once", 1)
+    await reports.hears(an_account(), *(answered(f"s-{number}", 5) for number in range(5)))
+    headers = {"Authorization": f"Bearer {await a_key(reports)}"}
+    write, written = export.CsvWriter.write, []
+
+    def fails_later(self: export.CsvWriter, rows: Any) -> bytes:
+        written.append(rows)
+        if len(written) == 3:
+            raise OSError("no space")
+        return write(self, rows)
+
+    monkeypatch.setattr(export.CsvWriter, "write", fails_later)
+    async with (
+        serving(reports) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+        client.stream("GET", "/api/v1/csat/responses.csv", headers=headers) as answer,
+    ):
+        assert answer.status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError):
+            await answer.aread()
+
+    await no_connection_is_held(reports)
+
+
+async def test_a_reader_who_pauses_does_not_lose_the_transaction(
+    reports: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL ends an idle transaction of ours within seconds; that of an export may wait for its reader."""
+    monkeypatch.setattr(export.CsvWriter, "rows_at_once", 1)
+    await reports.hears(an_account(), *(answered(f"s-{number}", 5) for number in range(3)))
+    asked = Asked("acme", Days(date(2026, 3, 1), date(2026, 4, 1)))
+    async with reports.service.engine.connect() as connection:
+        await connection.execute(text("SET idle_in_transaction_session_timeout = '100ms'"))
+        await connection.commit()
+        session = reports.service.sessions(bind=connection)
+        found = b""
+        async for piece in export.pieces(asked, Search(), session, lambda: export.CsvWriter(None, excel=False)):
+            found += piece
+            await asyncio.sleep(0.3)
+        await connection.invalidate()
+
+    assert found.count(b"\r\n") == 4
+
+
+async def test_a_request_that_is_given_up_ends_its_export() -> None:
+    """Also before there is a piece to give: the place is free at once."""
+    exports, closed = export.Exports(), asyncio.Event()
+
+    async def never():
+        try:
+            await asyncio.Event().wait()
+            yield b""
+        finally:
+            closed.set()
+
+    for _ in range(export.AT_ONCE + 1):
+        starting = asyncio.create_task(exports.start(never()))
+        await asyncio.sleep(0.01)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        await asyncio.wait_for(closed.wait(), 1)
+        closed.clear()
+        await asyncio.sleep(0)

@@ -1,5 +1,7 @@
 """What reports keeps of surveys, as events arrive."""
 
+import random
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import get_args, get_type_hints
 
@@ -11,7 +13,7 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from services.reports.rollup import COUNTS
-from services.reports.tables import Account, CsatDaily, Rating, SkippedSurvey, Table
+from services.reports.tables import Account, CsatCell, CsatDaily, Rating, SkippedSurvey, Table
 from shared.chassis.migrations import drift
 from shared.contracts import ReasonGiven, SurveyExpired
 from tests.builders import ADA, BEN, NOON, a_ticket, an_account
@@ -286,6 +288,44 @@ async def test_a_survey_that_was_skipped_when_it_was_due_counts_once_as_skipped(
         days = await reports.rows(CsatDaily)
         sums = {name: sum(getattr(day, name) for day in days) for name in COUNTS}
         assert {name: count for name, count in sums.items() if count} == {"skipped_asked_recently": 1}
+
+
+async def test_whom_a_ticket_was_assigned_to_and_who_replied_last_are_kept_beside_the_credited_agent(
+    reports: Stage,
+) -> None:
+    """By each rule of whose a ticket is, of answers and of surveys that were never sent; an older release told less."""
+    older = a_survey("s-2", agent=ADA, assignee=None)
+    ticket = a_ticket(ticket_id="K-1", version=3, assignee=None, last_replier=BEN, priority="urgent", channel="chat")
+    await reports.hears(an_account(), submitted(a_survey("s-1", last_replier=BEN)), submitted(older))
+    await reports.hears(skipped(ticket=ticket))
+
+    rows = await reports.rows(Rating)
+    assert {(row.survey_id, row.agent_name, row.assignee_id, row.last_replier_name) for row in rows} == {
+        ("s-1", ADA.name, ADA.agent_id, BEN.name),
+        ("s-2", ADA.name, None, None),
+    }
+    cells = await reports.rows(CsatCell)
+    assert {(row.agent_id, row.assignee_id, row.last_replier_id, row.priority, row.channel) for row in cells} == {
+        ("ada", "ada", "ben", "normal", "email"),
+        ("ada", None, None, "normal", "email"),
+        ("ben", None, "ben", "urgent", "chat"),
+    }
+
+
+async def test_ids_and_channels_of_any_length_are_counted_by(reports: Stage) -> None:
+    """What an index holds has an end: ids have 128 characters at most, a channel's name is cut there."""
+    dice = random.Random(1)  # nothing of it can be compressed
+
+    def long(characters: int = 128) -> str:
+        return "".join(chr(dice.randint(0x20000, 0x2A6D0)) for _ in range(characters))
+
+    agents = [replace(ADA, agent_id=long()) for _ in range(3)]
+    account_id, channel = long(), long(5000)
+    survey = a_survey("s-1", agent=agents[0], assignee=agents[1], last_replier=agents[2], channel=channel)
+    await reports.hears(an_account(account_id=account_id), submitted(survey, account_id=account_id))
+
+    assert await reports.dead_letters() == []
+    assert (await reports.row(CsatCell)).channel == (await reports.row(Rating)).channel == channel[:128]
 
 
 async def test_the_reason_of_a_low_score_is_kept_by_its_code(reports: Stage) -> None:

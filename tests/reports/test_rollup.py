@@ -31,7 +31,7 @@ from services.reports import rollup, verification
 from services.reports.__main__ import program
 from services.reports.handlers import COUNT_SURVEYS
 from services.reports.rollup import COUNTS
-from services.reports.tables import CsatDaily, Rating, SkippedSurvey
+from services.reports.tables import CsatCell, CsatDaily, Rating, SkippedSurvey
 from shared.chassis.database import async_driver
 from shared.chassis.inbox import InboxMessage
 from shared.chassis.migrations import migrate
@@ -45,17 +45,21 @@ MIGRATIONS = program.versions
 ACCOUNTS = ("acme", "bolt", "cask")
 ZONES = ("UTC", "Pacific/Auckland", "America/Los_Angeles")
 AGENTS = (ADA, BEN, None)
+PRIORITIES = ("normal", "urgent")
 EVENING = datetime(2026, 3, 2, 22, 0, tzinfo=UTC)
 """So that a few hours more or less, or another zone, are another day."""
 
-Bucket = tuple[str, date, str | None]
+About = tuple[str | None, ...]
+"""Ids of assignee, last replier and credited agent, priority and channel."""
+Bucket = tuple[str, date, About]
+ABOUT = ("assignee_id", "last_replier_id", "agent_id", "priority", "channel")
 
 
 @dataclass
 class Survey:
     """What is known of one."""
 
-    agent_id: str | None
+    about: About
     created_day: date
     answer: tuple[datetime, int, date] | None = None
     expiry: tuple[bool, datetime, str] | None = None
@@ -89,8 +93,7 @@ class Model:
             if zone is None:
                 self.waiting.setdefault(event.account_id, []).append(event)
             elif isinstance(event, SurveySkipped):
-                agent = event.ticket.credited_agent
-                bucket = (event.account_id, event.skipped_at.astimezone(zone).date(), agent.agent_id if agent else None)
+                bucket = (event.account_id, event.skipped_at.astimezone(zone).date(), about(event.ticket))
                 self.skips.setdefault((event.account_id, event.ticket.ticket_id), (bucket, event.reason))
             else:
                 self._hear_of_survey(event, zone)
@@ -99,7 +102,7 @@ class Model:
         told = event.survey
         survey = self.surveys.setdefault(
             (event.account_id, told.survey_id),
-            Survey(told.agent.agent_id if told.agent else None, told.created_at.astimezone(zone).date()),
+            Survey(about(told), told.created_at.astimezone(zone).date()),
         )
         if isinstance(event, SurveySubmitted) and (not survey.answer or event.submitted_at < survey.answer[0]):
             survey.answer = (event.submitted_at, event.score, event.submitted_at.astimezone(zone).date())
@@ -108,17 +111,24 @@ class Model:
             survey.expiry = min(survey.expiry or expiry, expiry)
 
     def counts(self) -> Counter[tuple[Bucket, str]]:
-        """Count everything, by day of an agent and by what it counts as."""
+        """Count everything, by day, by what it is about and by what it counts as."""
         counts: Counter[tuple[Bucket, str]] = Counter()
         for (account_id, _), survey in self.surveys.items():
             if survey.state != "skipped":  # that its resolution led to no survey counts instead
-                counts[(account_id, survey.created_day, survey.agent_id), survey.state] += 1
+                counts[(account_id, survey.created_day, survey.about), survey.state] += 1
             if survey.answer:
                 _, score, day = survey.answer
-                counts[(account_id, day, survey.agent_id), f"score_{score}"] += 1
+                counts[(account_id, day, survey.about), f"score_{score}"] += 1
         for bucket, reason in self.skips.values():
             counts[bucket, f"skipped_{reason}"] += 1
         return counts
+
+
+def about(what: Any) -> About:
+    """What a survey or a ticket is counted by."""
+    credited = what.assignee or what.last_replier
+    agents = (what.assignee, what.last_replier, credited)
+    return (*(agent.agent_id if agent else None for agent in agents), what.priority, what.channel)
 
 
 @st.composite
@@ -126,7 +136,10 @@ def some_events(draw: st.DrawFn) -> Event:
     """Draw an event of one of a few surveys. Of one moment there is one answer and one expiry."""
     account_id, number, hours = draw(st.sampled_from(ACCOUNTS)), draw(st.integers(0, 5)), draw(st.integers(0, 4))
     moment = EVENING + timedelta(hours=hours)
-    survey = a_survey(f"s-{number}", agent=AGENTS[number % 3], created_at=EVENING + timedelta(hours=number))
+    assignee, last_replier = AGENTS[number % 3], AGENTS[number % 2]
+    whose: dict[str, Any] = {"assignee": assignee, "last_replier": last_replier, "priority": PRIORITIES[number % 2]}
+    at = EVENING + timedelta(hours=number)
+    survey = a_survey(f"s-{number}", agent=assignee or last_replier, created_at=at, **whose)
     kind = draw(st.sampled_from(["created", "submitted", "submitted", "expired", "skipped"]))
     if kind == "created":
         return created(survey, account_id=account_id)
@@ -135,7 +148,7 @@ def some_events(draw: st.DrawFn) -> Event:
     if kind == "expired":
         reason = ("unanswered", "reopened", "undeliverable", "skipped")[hours % 4]
         return expired(survey, reason, account_id=account_id, expired_at=moment)
-    ticket = a_ticket(ticket_id=f"K-{number}", version=3, assignee=AGENTS[number % 3])
+    ticket = a_ticket(ticket_id=f"K-{number}", version=3, **whose)
     reason = get_args(SkipReason)[number % 7]
     return skipped(reason, account_id=account_id, ticket=ticket, skipped_at=EVENING + timedelta(hours=number))
 
@@ -213,16 +226,25 @@ class Events(RuleBasedStateMachine):
             await session.execute(delete(InboxMessage))
 
     @invariant()
-    def the_rollup_is_the_model(self) -> None:
-        """Every count of every day of every agent, and no other."""
-        rows = self.do(self.stage.rows(CsatDaily))
-        counts = {
-            ((row.account_id, row.day, row.agent_id), name): getattr(row, name)
-            for row in rows
+    def the_rollups_are_the_model(self) -> None:
+        """Every count of every day, by all that is counted by and by agent alone, and no other."""
+        cells = {
+            ((row.account_id, row.day, (*(getattr(row, name) for name in ABOUT),)), name): getattr(row, name)
+            for row in self.do(self.stage.rows(CsatCell))
             for name in COUNTS
             if getattr(row, name)
         }
-        assert counts == dict(self.model.counts())
+        counts = self.model.counts()
+        assert cells == dict(counts)
+        daily: Counter[tuple[str, date, str | None, str]] = Counter()
+        for ((account_id, day, about), name), count in counts.items():
+            daily[account_id, day, about[2], name] += count
+        assert dict(daily) == {
+            (row.account_id, row.day, row.agent_id, name): getattr(row, name)
+            for row in self.do(self.stage.rows(CsatDaily))
+            for name in COUNTS
+            if getattr(row, name)
+        }
         states = {(row.account_id, row.survey_id): row.state for row in self.do(self.stage.rows(Rating))}
         assert states == {name: survey.state for name, survey in self.model.surveys.items()}
 

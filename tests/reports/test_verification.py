@@ -60,6 +60,22 @@ async def test_a_count_that_is_wrong_is_named_with_its_day_and_agent(
     assert not [row for row in rows if row.startswith("bolt")]
 
 
+async def test_a_cell_that_is_wrong_is_named_with_all_that_it_is_counted_by(reports: Stage, operator: Operator) -> None:
+    """The other rollup may be right; both are repaired."""
+    await hear_of_two_accounts(reports)
+    await corrupt(reports, "UPDATE csat_cells SET score_5 = 7 WHERE score_5 = 1")
+    await corrupt(reports, "DELETE FROM csat_cells WHERE pending = 1")
+
+    verified = await operator.types("verify", "--repair")
+
+    rows = [" ".join(row.replace("│", " ").split()) for row in verified.output.splitlines()]
+    cell = "assignee {0}, last replier –, agent {0}, priority normal, channel email"
+    assert f"acme 2026-03-02 {cell.format('ada')} score_5 7 1" in rows
+    assert f"acme 2026-03-02 {cell.format('ben')} pending 0 1" in rows
+    assert not [row for row in rows if row.startswith("acme 2026-03-02 ada")]
+    assert (await operator.types("verify")).exit_code == 0
+
+
 async def test_one_account_can_be_verified_alone(reports: Stage, operator: Operator) -> None:
     """What is wrong elsewhere is not its business, and an account that is none is said to be none."""
     await hear_of_two_accounts(reports)
