@@ -168,10 +168,11 @@ def break_handlers(levers: Levers) -> None:
 
     def breakable(handler: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(handler)
-        async def handle(event: Any, *arguments: Any, **named: Any) -> None:
-            if levers["broken key"] == event.key:
+        async def handle(heard: Any, *arguments: Any, **named: Any) -> None:
+            events = heard if isinstance(heard, list) else [heard]
+            if levers["broken key"] in {event.key for event in events}:
                 raise RuntimeError("a bug for this key")
-            await handler(event, *arguments, **named)
+            await handler(heard, *arguments, **named)
 
         return handle
 
