@@ -68,7 +68,9 @@ async def transaction_of(account_id: str, sessions: Sessions) -> AsyncIterator[A
 
 def guard(table: str) -> list[str]:
     """Write the statements that guard a table with a column `account_id`."""
-    rows = f"account_id = current_setting('closeloop.account', true) OR current_setting('{EVERY_ACCOUNT}', true) = 'on'"
+    # Each SELECT is done once for a statement; without it the setting would be looked up for every row.
+    account, every = (f"(SELECT current_setting('{name}', true))" for name in ("closeloop.account", EVERY_ACCOUNT))
+    rows = f"account_id = {account} OR {every} = 'on'"
     return [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",

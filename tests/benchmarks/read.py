@@ -256,7 +256,7 @@ def endpoints(account: Account) -> list[Endpoint]:
             name="reasons",
             path="/reasons",
             rollup=f"SELECT reason, count(*) FROM ratings WHERE {_ASKED.format(day='submitted_day')}"
-            " AND submitted_at IS NOT NULL AND reason IS NOT NULL GROUP BY reason",
+            " AND reason IS NOT NULL GROUP BY reason",
             raw=f"SELECT reason, count(*) {_ANSWERED} AND reason IS NOT NULL GROUP BY reason",
             of_rows=lambda rows: {row[0]: row[1] for row in rows},
             of_answer=lambda answer: {each["reason"]: each["responses"] for each in answer["reasons"]},

@@ -53,7 +53,7 @@ async def test_a_requester_is_forgotten_by_every_service_and_the_figures_stay(
     assert sorted(receipt["service"] for receipt in receipts) == sorted(SERVICES)
     assert all(sum(receipt["rows"].values()) for receipt in receipts)
     for service in SERVICES:
-        assert await words_left(product, service, words) == []
+        assert (service, await words_left(product, service, words)) == (service, [])
         code, output = await product.operate(service, "erasures", "--request", case.account_id)
         assert (code, case.account_id[:20] in output) == (0, True)
     assert (await product.http.get(ticket)).status_code == 404
