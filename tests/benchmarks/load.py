@@ -15,7 +15,7 @@ from services.reports import verification
 from services.reports.rollup import KEYS
 from services.reports.satisfaction import Reason
 from services.reports.terminal import Tell
-from shared.chassis.kafka import BATCH_RECORDS
+from shared.chassis.kafka import BULK_RECORDS
 from shared.contracts import Agent, Event
 from tests.benchmarks.data import COLUMNS, YEARS, Account, Rows, outcomes, ratings, records
 from tests.benchmarks.measuring import Ratio
@@ -124,7 +124,7 @@ async def _measured(database: Database, batches: Iterator[Rows], rounds: int) ->
 
 
 def _in_batches(deliveries: list[Delivery]) -> Iterator[list[Delivery]]:
-    return (deliveries[start : start + BATCH_RECORDS] for start in range(0, len(deliveries), BATCH_RECORDS))
+    return (deliveries[start : start + BULK_RECORDS] for start in range(0, len(deliveries), BULK_RECORDS))
 
 
 def _skipped(accounts: Sequence[Account], count: int, until: datetime, seed: int) -> list[Event]:
