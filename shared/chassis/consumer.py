@@ -30,6 +30,9 @@ ATTEMPTS = 3
 
 RETRY_SECONDS = 0.1
 
+READ_AT_ONCE = 200
+"""Records that are read before others have their turn: pages are served by the same loop, which reading has alone."""
+
 E = TypeVar("E", bound=Event)
 Handler = Callable[..., Awaitable[None]]
 Amend = Callable[[AsyncSession, Sequence[Event]], Awaitable[Sequence[Event | None]]]
@@ -116,7 +119,9 @@ class Consumer(Generic[E]):
 
     async def _take_together(self, session: AsyncSession, records: Sequence[Record]) -> None:
         readable, taken = [], []
-        for record in records:
+        for number, record in enumerate(records, start=1):
+            if number % READ_AT_ONCE == 0:
+                await asyncio.sleep(0)
             try:
                 envelope = read(record, self.event_type)
             except Unreadable as unreadable:

@@ -5,9 +5,12 @@ import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import get_args
+from urllib.parse import urlencode
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 
@@ -688,3 +691,54 @@ async def test_whoever_is_signed_in_hears_of_changes(reports: Stage) -> None:
 
     assert stranger.status_code == 303
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "30")
+
+
+_NAMES = (
+    "preset",
+    "first",
+    "last",
+    "by",
+    "sort",
+    "agents",
+    "agent",
+    "priority",
+    "channel",
+    "attribution",
+    "score",
+    "q",
+)
+_ODD = (
+    "",
+    "9999-12-31",
+    "20260302",
+    "2026-W10-1",
+    "٢٠٢٦-٠٣-٠٢",
+    "-csat",
+    "--csat",
+    "all",
+    "٣",
+    "%",
+    "\\",
+    "'",
+    "\ud800",
+)
+_values = st.text(max_size=30) | st.sampled_from(_ODD)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from((*_NAMES, "reason", "commented", "after", "excel", "x")), _values), max_size=5)
+)
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+async def test_whatever_the_address_says_the_answer_is_a_page(
+    reports_stage: Stage, parameters: list[tuple[str, str]]
+) -> None:
+    """Fuzzing: what makes sense is shown, and what makes none is told."""
+    await reports_stage.clear()
+    await reports_stage.hears(an_account(), answered("s", 1, comment="Hm."))
+    await sign_in(reports_stage)
+    query = urlencode(parameters, errors="surrogatepass")
+
+    response = await reports_stage.client.get(f"/csat?{query}")
+
+    assert response.status_code in {200, 400}, query
+    assert "Acme Outdoor" in response.text
