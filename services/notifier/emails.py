@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, false, func, text
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, Text, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.notifier.tables import Table
@@ -75,9 +75,7 @@ class Email(Table):
         ),
         CheckConstraint("attempts >= 0", name="attempts_not_negative"),
         Index("ix_emails_account_id_requester_id", "account_id", "requester_id"),
-        Index(
-            "ix_emails_slots", func.lower(text("recipient")), "slot_at", postgresql_where=text("slot_at IS NOT NULL")
-        ),
+        Index("ix_emails_slots", "address", "slot_at", postgresql_where=text("slot_at IS NOT NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -85,6 +83,8 @@ class Email(Table):
     kind: Mapped[Kind] = mapped_column(Text)
     subject_id: Mapped[str] = mapped_column(Text)
     recipient: Mapped[str] = mapped_column(Text)
+    address: Mapped[str] = mapped_column(Text, Computed("lower(recipient)", persisted=True))
+    """By which addresses are compared. A column, for no index on `lower` is used behind row-level security."""
     recipient_name: Mapped[str] = mapped_column(Text)
     thread: Mapped[str] = mapped_column(Text)
     facts: Mapped[Facts] = mapped_column(Json(Facts))

@@ -9,7 +9,7 @@ from sqlalchemy.orm import undefer
 from services.notifier.emails import Email
 from services.notifier.tables import Account, Suppression
 
-_SUPPRESSED = and_(Suppression.account_id == Email.account_id, Suppression.address == func.lower(Email.recipient))
+_SUPPRESSED = and_(Suppression.account_id == Email.account_id, Suppression.address == Email.address)
 
 _IN_NO_HAND = or_(Email.held_until.is_(None), Email.held_until <= func.now())
 
@@ -41,7 +41,7 @@ def next_due(now: datetime) -> Select[Email, Account]:
 
 def one_at_a_time(email: Email) -> Select:
     """Wait until nobody else decides about an email to this address, and keep others waiting for the transaction."""
-    return select(func.pg_advisory_xact_lock(func.hashtextextended(func.lower(email.recipient), _ADDRESSES)))
+    return select(func.pg_advisory_xact_lock(func.hashtextextended(email.address, _ADDRESSES)))
 
 
 def slots_taken(email: Email, per_hour: int, now: datetime) -> Select:
@@ -51,9 +51,7 @@ def slots_taken(email: Email, per_hour: int, now: datetime) -> Select:
     """
     others = (
         select(Email.slot_at)
-        .where(
-            func.lower(Email.recipient) == func.lower(email.recipient), Email.slot_at.is_not(None), Email.id != email.id
-        )
+        .where(Email.address == email.address, Email.slot_at.is_not(None), Email.id != email.id)
         .order_by(Email.slot_at.desc())
         .offset(per_hour - 1)
         .limit(1)
@@ -63,7 +61,7 @@ def slots_taken(email: Email, per_hour: int, now: datetime) -> Select:
 
 def waiting_for_slots(now: datetime) -> Select:
     """Count the emails whose recipients have got enough for now, and those recipients."""
-    return select(func.count(), func.count(func.lower(Email.recipient).distinct())).where(
+    return select(func.count(), func.count(Email.address.distinct())).where(
         Email.state == "queued", Email.due_at > now, Email.slot_at > now
     )
 

@@ -147,7 +147,13 @@ class Previous(Struct, frozen=True, kw_only=True):
     to: Annotated[date, Meta(description="The day after the last one.")]
     average: Change
     csat: Change
-    response_rate: Change
+    response_rate: Annotated[
+        Change,
+        Meta(
+            description="Surveys that are still open count as unanswered so far: a range that ends today compares low"
+            " with one whose surveys are over. `surveys.pending` tells how many are open."
+        ),
+    ]
 
     @classmethod
     def of(cls, compared: Comparison) -> "Previous":

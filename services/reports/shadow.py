@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     column,
     exists,
+    func,
     select,
     table,
     text,
@@ -28,12 +29,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.sql.elements import quoted_name
 
-from services.reports.rollup import COUNTS, KEYS
+from services.reports.rollup import CHANNEL, COUNTS, KEYS
 from services.reports.tables import Account, Table
 from services.reports.verification import TABLES
 from shared.chassis.database import ChassisTable, sessions_of
 from shared.chassis.dead_letters import DeadLetter
-from shared.chassis.tenancy import EVERY_ACCOUNT, guard
+from shared.chassis.tenancy import EVERY_ACCOUNT, SEE_EVERY_ACCOUNT, guard
 
 SCHEMA = "shadow"
 PLACE = ("topic", "partition", "offset", "timestamp")
@@ -204,6 +205,9 @@ class Shadow:
         for name in TABLES:
             await live.execute(text(f"ALTER TABLE {SCHEMA}.{name} SET SCHEMA {self._live}"))
         await live.execute(text(f"DROP SCHEMA {SCHEMA} CASCADE"))
+        # Whoever has a page open sees the old figures.
+        await live.execute(SEE_EVERY_ACCOUNT)
+        await live.execute(select(func.pg_notify(CHANNEL, func.json_build_array(Account.account_id, None).cast(Text))))
 
 
 def _make_tables(connection: Connection) -> None:

@@ -19,7 +19,7 @@ from services.portal.link import AccessLink
 from services.portal.ticket import Message
 from services.reports import tables as of_reports
 from services.surveys import tables as of_surveys
-from shared.chassis.tenancy import SEE_EVERY_ACCOUNT, session_of
+from shared.chassis.tenancy import SEE_EVERY_ACCOUNT, guard, session_of
 from shared.contracts import Requester, RequesterErased
 from tests.attacks.visits import OPERATORS, VISITS, Visit, named
 from tests.builders import NOON, a_reply_sent, a_ticket, a_ticket_reopened, a_ticket_resolved, an_account
@@ -131,6 +131,21 @@ async def test_every_table_with_an_account_is_guarded(every_stage: dict[str, Sta
         )
         assert guarded.all() == TABLES[service]
         assert await session.scalar(text("SELECT NOT (rolsuper OR rolbypassrls) FROM pg_roles WHERE rolname = user"))
+
+
+@pytest.mark.parametrize("service", TABLES)
+async def test_every_policy_is_the_same_and_costs_one_look_up_a_statement(
+    every_stage: dict[str, Stage], service: str
+) -> None:
+    """Migrations write it out, since what they did must not change with the code; it is what `guard` writes now."""
+    policies = text("SELECT pg_get_expr(polqual, polrelid) FROM pg_policy")
+    async with every_stage[service].service.sessions() as session:
+        migrated = set(await session.scalars(policies))
+        await session.execute(text("CREATE TABLE made (account_id text)"))
+        for statement in guard("made"):
+            await session.execute(text(statement))
+        assert set(await session.scalars(policies)) == migrated
+    assert len(migrated) == 1
 
 
 async def test_a_query_that_forgets_its_account_sees_one_accounts_rows(full: tuple[str, Stage]) -> None:

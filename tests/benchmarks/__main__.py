@@ -44,7 +44,7 @@ QUICK = Size(ratings=4000, accounts=3, events=1000, rounds=1)
 @click.option("--ratings", default=10_000_000, show_default=True, help="Ratings over two years.")
 @click.option("--accounts", default=50, show_default=True, help="Accounts they are of.")
 @click.option("--events", default=100_000, show_default=True, help="Events to take from Kafka.")
-@click.option("--rounds", default=5, show_default=True, help="Rounds in which contenders take turns.")
+@click.option("--rounds", default=3, show_default=True, help="Rounds in which contenders take turns.")
 @click.option("--only", type=click.Choice(["read", "ingest"]), help="This part alone; reading begins with loading.")
 @click.option("--quick", is_flag=True, help="A small run that shows that all of it works and measures nothing.")
 def main(*, quick: bool, only: str | None, **size: int) -> None:

@@ -388,3 +388,9 @@ class Away:
         session: AsyncSession
         async with self._notifier.service.sessions.begin() as session:
             yield session
+
+    def __call__(self, **choices: Any) -> AsyncSession:
+        """Open a session for a transaction, or fail in the same way."""
+        if self._answers and not self._answers.pop(0):
+            raise ConnectionRefusedError
+        return self._notifier.service.sessions(**choices)

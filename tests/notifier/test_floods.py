@@ -1,8 +1,13 @@
 """Email bombs (S24): so many events that one address is flooded through us. What is too much waits, and is not lost."""
 
 import asyncio
+import re
 from datetime import timedelta
 
+from sqlalchemy import select, text
+from sqlalchemy.dialects import postgresql
+
+from services.notifier import queries
 from services.notifier.backlog import flooded_addresses
 from services.notifier.dispatch import FLOODED
 from services.notifier.emails import GIVE_UP_AFTER, Email
@@ -149,3 +154,20 @@ async def test_operators_see_a_flood(notifier: Stage, post: Post) -> None:
     assert (
         "3 emails wait for their turn; addresses to which there are more than EMAILS_PER_HOUR: 1" in health["troubles"]
     )
+
+
+async def test_an_addresss_slots_are_found_by_their_index(notifier: Stage) -> None:
+    """As the service is deployed: behind row-level security no index on a function is used, which would read it all."""
+    await replies(notifier, 1)
+    async with notifier.service.sessions() as session:
+        email = (await session.scalars(select(Email))).one()
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+        asked = str(
+            queries.slots_taken(email, 3, NOON).compile(
+                dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}
+            )
+        )
+        plan = "\n".join(await session.scalars(text(f"EXPLAIN {asked}")))
+
+    assert plan.count("ix_emails_slots") == 2
+    assert len(re.findall(r"Index Cond: \(+address = ", plan)) == 2

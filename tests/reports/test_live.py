@@ -125,6 +125,18 @@ async def test_a_rebuild_tells_nothing(reports: Stage) -> None:
     assert channel == []
 
 
+async def test_when_a_rebuilt_read_model_takes_the_place_everybody_is_told(reports: Stage) -> None:
+    """Its figures may be others."""
+    await reports.hears(an_account(), an_account(account_id=ANOTHER))
+    shadow = Shadow(reports.service.settings.database_url, live="public", search_path="public")
+    await shadow.prepare(restart=True)
+    async with heard(reports) as channel, reports.service.engine.begin() as live:
+        await shadow.take_the_place(live)
+    await shadow.engine.dispose()
+
+    assert sorted(channel) == [["acme", None], [ANOTHER, None]]
+
+
 @asynccontextmanager
 async def heard(reports: Stage) -> AsyncIterator[list[Any]]:
     """Listen to the channel; after the block, all that was told in it is there."""
