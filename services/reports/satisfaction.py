@@ -131,9 +131,9 @@ class Scores:
     @property
     def variance(self) -> float | None:
         """The sample variance, of which the population's is expected; None with fewer than two responses."""
-        if self.average is None or self.n < 2:
-            return None
         mean = self.average
+        if mean is None or self.n < 2:
+            return None
         return sum(count * (score - mean) ** 2 for score, count in zip(SCORES, self.counts, strict=True)) / (self.n - 1)
 
     @property
@@ -143,10 +143,11 @@ class Scores:
         None with fewer than ENOUGH responses, and where all agree: how far others would stray cannot be told from them.
         Source: Student, "The probable error of a mean", Biometrika 6 (1908), 1-25.
         """
-        if self.n < ENOUGH or self.average is None or not self.variance:
+        average, variance = self.average, self.variance
+        if self.n < ENOUGH or average is None or not variance:
             return None
-        margin = _students_t(self.n - 1) * sqrt(self.variance / self.n)
-        return Interval(max(1.0, self.average - margin), min(5.0, self.average + margin))
+        margin = _students_t(self.n - 1) * sqrt(variance / self.n)
+        return Interval(max(1.0, average - margin), min(5.0, average + margin))
 
     @property
     def csat(self) -> Share:
@@ -222,12 +223,15 @@ def ranked(agents: Iterable[Agent]) -> list[Agent]:
     def by_name(agent: Agent) -> tuple[str, str]:
         return (agent.name or "").casefold(), agent.agent_id or ""
 
+    def is_comparable(agent: Agent) -> bool:
+        return agent.agent_id is not None and agent.scores.can_be_ranked
+
     everybody = sorted(agents, key=by_name)
-    comparable = [agent for agent in everybody if agent.agent_id is not None and agent.scores.can_be_ranked]
+    comparable = [agent for agent in everybody if is_comparable(agent)]
     comparable.sort(key=figures, reverse=True)
     ranks: dict[tuple[float, float], int] = {}
     for place, agent in enumerate(comparable, start=1):
         ranks.setdefault(figures(agent), place)
-    others = [agent for agent in everybody if agent not in comparable]
+    others = [agent for agent in everybody if not is_comparable(agent)]
     others.sort(key=lambda agent: agent.agent_id is None)
     return [replace(agent, rank=ranks[figures(agent)]) for agent in comparable] + others
