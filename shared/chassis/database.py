@@ -73,7 +73,7 @@ def async_driver(url: str) -> str:
     return f"postgresql+asyncpg://{rest.replace('sslmode=', 'ssl=')}"
 
 
-def connect(url: str, *, service: str, pool_size: int) -> AsyncEngine:
+def connect(url: str, *, service: str, pool_size: int, statement_seconds: float | None = 30.0) -> AsyncEngine:
     """Make the service's engine. Connects when first used, so a service starts while its database is down."""
     engine = create_async_engine(
         url,
@@ -83,7 +83,7 @@ def connect(url: str, *, service: str, pool_size: int) -> AsyncEngine:
         hide_parameters=True,  # an error that is logged must not hold what people wrote
         connect_args={
             "timeout": 5,
-            "command_timeout": 30,
+            "command_timeout": statement_seconds,
             "server_settings": {
                 "application_name": f"closeloop-{service}",
                 "idle_in_transaction_session_timeout": f"{HANGS_AFTER_SECONDS * 1000:.0f}",

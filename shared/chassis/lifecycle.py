@@ -78,7 +78,10 @@ class Service:
         # What works in the background holds its connections for as long as a batch takes; pages must find theirs.
         background = len(self.events.handlers) + len(self.chores) + _OWN_WORK
         self.engine = connect(
-            self.settings.database_url, service=self.name, pool_size=self.settings.database_pool_size + background
+            self.settings.database_url,
+            service=self.name,
+            pool_size=self.settings.database_pool_size + background,
+            statement_seconds=self.settings.statement_seconds,
         )
         if self.guarded:
             self.sessions, self.page_sessions = of_all_accounts(self.engine), of_no_account(self.engine)

@@ -30,7 +30,9 @@ class Program:
         """Do a command's work with the service of the environment, which neither consumes nor publishes meanwhile."""
 
         async def run() -> T:
-            service = self.create_service(self.settings.from_environment())
+            # What adds up all ratings of an account may take minutes, and an operator can wait, or press Ctrl-C.
+            settings = self.settings.from_environment().model_copy(update={"statement_seconds": None})
+            service = self.create_service(settings)
             try:
                 return await work(service)
             finally:

@@ -34,6 +34,18 @@ async def test_a_rollup_that_agrees_is_said_to(reports: Stage, operator: Operato
     assert (verified.exit_code, verified.stdout) == (0, "2 days of 2 accounts agree.\n")
 
 
+async def test_what_takes_long_to_compare_is_waited_for(
+    reports: Stage, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Millions of ratings are counted in minutes; the limit is there for pages, where nobody waits so long."""
+    await hear_of_two_accounts(reports)
+    monkeypatch.setenv("STATEMENT_SECONDS", "0.000001")
+
+    verified = await operator.types("verify")
+
+    assert (verified.exit_code, verified.stdout) == (0, "2 days of 2 accounts agree.\n")
+
+
 @pytest.mark.parametrize(
     ("statement", "line"),
     [
