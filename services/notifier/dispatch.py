@@ -88,7 +88,8 @@ class Dispatcher:
     async def _keep_sending(self, sessions: Sessions, clock: Clock, *, after: float) -> None:
         await asyncio.sleep(after)
         failures = 0
-        while True:
+        lane = asyncio.current_task()
+        while not (lane and lane.cancelling()):  # a library may take the cancellation for its own
             try:
                 found = await self.send_some(sessions, clock)
                 failures = 0
