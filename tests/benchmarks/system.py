@@ -191,13 +191,29 @@ class Reports:
         self._process.stop(signal.SIGTERM)
 
 
+_NOT_YET = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
+
+
 def forget_offsets(kafka: str) -> None:
     """Have the service read every topic from its beginning when it starts next."""
     groups = [group_of("reports", event.topic) for event in events.handlers]
     admin = AdminClient({"bootstrap.servers": kafka, "log_level": 4})
-    for done in admin.delete_consumer_groups(groups).values():
-        try:
-            done.result()
-        except KafkaException as failure:
-            if failure.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
-                raise
+    ends_at = time.monotonic() + 30
+    while groups:
+        left = []
+        for group, done in admin.delete_consumer_groups(groups).items():
+            try:
+                done.result()
+            except KafkaException as failure:
+                error = failure.args[0]
+                # A broker that has just begun is still making the topic that it keeps groups in.
+                if error.code() in _NOT_YET and time.monotonic() < ends_at:
+                    left.append(group)
+                elif error.code() != KafkaError.GROUP_ID_NOT_FOUND:
+                    raise
+        if groups := left:
+            time.sleep(0.2)
