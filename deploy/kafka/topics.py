@@ -6,6 +6,7 @@
 
 import asyncio
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +14,14 @@ from typing import Any, Literal
 import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import NodeNotReadyError, TopicAlreadyExistsError, for_code
 
 from shared.chassis.cluster import Cluster, ClusterSettings
 
 FILE = Path(__file__).parents[1] / "topics.yaml"
+START_SECONDS = 20.0
+"""How long a cluster may take to know its brokers."""
+
 _DAY_MS = 24 * 60 * 60 * 1000
 _BROKERS_CHOICE = -1
 
@@ -66,10 +70,8 @@ async def provision(cluster: Cluster) -> Provisioned:
     the same time. Raises aiokafka's KafkaError.
     """
     topics = load()
-    admin = AIOKafkaAdminClient(**cluster.client)
-    await admin.start()
+    admin, present = await _connect(cluster)
     try:
-        present = await admin.list_topics()
         missing = [topic for topic in topics if topic.name not in present]
         created = await _create(admin, missing) if missing else []
         left_alone = [topic for topic in topics if topic.name not in created]
@@ -77,6 +79,25 @@ async def provision(cluster: Cluster) -> Provisioned:
     finally:
         await admin.close()
     return Provisioned(created=tuple(created), mismatches=tuple(mismatches))
+
+
+async def _connect(cluster: Cluster) -> tuple[AIOKafkaAdminClient, list[str]]:
+    """Connect, and list the topics that are there."""
+    ends_at = time.monotonic() + START_SECONDS
+    while True:
+        admin = AIOKafkaAdminClient(**cluster.client)
+        try:
+            await admin.start()
+            return admin, await admin.list_topics()
+        except NodeNotReadyError:
+            # A cluster that has just begun answers before it knows its brokers, and this client would not ask again.
+            await admin.close()
+            if time.monotonic() > ends_at:
+                raise
+            await asyncio.sleep(0.2)
+        except BaseException:
+            await admin.close()
+            raise
 
 
 async def _mismatches(admin: AIOKafkaAdminClient, topics: list[Topic]) -> list[str]:

@@ -28,11 +28,13 @@ KEYS = {
 }
 """What each rollup counts by. Of the cells' key, `csat_daily` has a part."""
 
+_NAMES = f"CAST('{{{','.join(COUNTS)}}}' AS text[])"
 _PLACES = {
-    Rating: "((it).created_day, (it).state), ((it).submitted_day, 'score_' || (it).score)",
-    SkippedSurvey: "((it).skipped_day, 'skipped_' || (it).reason)",
+    Rating: f"((it).created_day, array_position({_NAMES}, (it).state)),"
+    f" ((it).submitted_day, array_position({_NAMES}, 'score_' || (it).score))",
+    SkippedSurvey: f"((it).skipped_day, array_position({_NAMES}, 'skipped_' || (it).reason))",
 }
-"""On which of its days a row counts, and as which of COUNTS."""
+"""On which of its days a row counts, and as which of COUNTS: by number, since each is compared with all of them."""
 
 ONLY_WRITER = text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.csat_daily', 0))")
 """Waits until no other transaction changes the read model of this schema, and keeps others from it until the end."""
@@ -63,7 +65,8 @@ def counted(
     listed = ", ".join(columns)
     # Integers: PostgreSQL adds up its larger ones as numerics, which takes several times as long.
     sums = ", ".join(
-        f"coalesce(sum(sign) FILTER (WHERE place.name = '{count}'), 0)::integer AS {count}" for count in COUNTS
+        f"coalesce(sum(sign) FILTER (WHERE place.number = {number}), 0)::integer AS {count}"
+        for number, count in enumerate(COUNTS, start=1)
     )
     by = ", ".join("place.day" if column == "day" else f"(it).{column}" for column in KEYS["csat_cells"])
     return text(f"""
@@ -80,7 +83,7 @@ def counted(
             SELECT {by}, {sums}
             FROM changed
             CROSS JOIN LATERAL (VALUES (-1, before), (1, after)) AS version (sign, it)
-            CROSS JOIN LATERAL (VALUES {_PLACES[table]}) AS place (day, name)
+            CROSS JOIN LATERAL (VALUES {_PLACES[table]}) AS place (day, number)
             WHERE place.day IS NOT NULL
             GROUP BY {by}
         ), cells AS (
@@ -98,12 +101,14 @@ def counted(
 def _add(rollup: str) -> str:
     """Write how the differences are added to a rollup."""
     key = ", ".join(KEYS[rollup])
-    sums = ", ".join(f"sum({count})" for count in COUNTS)
+    counts, sums, grouped = ", ".join(COUNTS), ", ".join(f"sum({count})" for count in COUNTS), f"GROUP BY {key}"
+    if rollup == "csat_cells":  # as the differences are
+        sums, grouped = counts, ""
     return f"""
-        INSERT INTO {rollup} AS there ({key}, {", ".join(COUNTS)})
+        INSERT INTO {rollup} AS there ({key}, {counts})
         SELECT {key}, {sums} FROM differences
-        WHERE ({", ".join(COUNTS)}) <> ({", ".join("0" for _ in COUNTS)})
-        GROUP BY {key}
+        WHERE ({counts}) <> ({", ".join("0" for _ in COUNTS)})
+        {grouped}
         ON CONFLICT ({key}) DO UPDATE SET {", ".join(f"{count} = there.{count} + excluded.{count}" for count in COUNTS)}
     """  # noqa: S608
 
@@ -118,8 +123,9 @@ async def change(session: AsyncSession, statement: TextClause, rows: Sequence[Ma
     Rows of the rollups are shared by tickets in no order: of two transactions that each change several, each would
     sooner or later wait for the other. So they take turns. Nobody who reads waits.
     """
+    columns = {column: [row[column] for row in rows] for column in rows[0]}  # while others may have their turn
     await become_the_only_writer(session)
-    await session.execute(statement, {column: [row[column] for row in rows] for column in rows[0]})
+    await session.execute(statement, columns)
 
 
 async def become_the_only_writer(session: AsyncSession) -> None:

@@ -28,7 +28,8 @@ __all__ = ["portal", "portal_stage", "reports", "reports_stage", "surveys", "sur
 
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 THEMES = ("light", "dark")
-LANGUAGES = ("en", "ar")
+READ_IN = [("portal", "en"), ("portal", "ar"), ("surveys", "en"), ("surveys", "ar"), ("reports", "en")]
+"""Support leads read English alone so far."""
 PHONE = {"width": 320, "height": 640}
 """WCAG 1.4.10: 1280 pixels at 400 %."""
 
@@ -184,8 +185,7 @@ async def complaints(page: Page, state: str) -> list[str]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("service", EVERYTHING)
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("service", "language"), READ_IN)
 async def test_no_page_is_in_anybodys_way(
     browser: Browser, stages: dict[str, Stage], service: str, language: str
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import NodeNotReadyError
 
 from deploy.kafka.native import NativeKafka
 from deploy.kafka.topics import load, provision
@@ -59,6 +60,22 @@ async def test_provisioning_makes_what_is_missing_and_can_be_repeated(empty_brok
     assert (third.created, third.mismatches) == ((), ())
     assert await retention(empty_broker, "survey.invited") == "604800000"
     assert await retention(empty_broker, "ticket.resolved") == "-1"
+
+
+async def test_a_cluster_that_has_just_begun_is_waited_for(empty_broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers a moment before it knows its brokers, and says then that there are none."""
+    list_topics, asked = AIOKafkaAdminClient.list_topics, []
+
+    async def list_later(admin: AIOKafkaAdminClient) -> list[str]:
+        asked.append(admin)
+        if len(asked) < 3:
+            raise NodeNotReadyError
+        return await list_topics(admin)
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "list_topics", list_later)
+    await provision(Cluster(empty_broker))
+
+    assert len({id(admin) for admin in asked}) == 3
 
 
 async def test_a_topic_that_is_not_as_the_file_says_is_reported_and_left_alone(
