@@ -114,7 +114,7 @@ def play(machine: Callable[[], Play]) -> None:
     run_state_machine_as_test(
         seed(SEED)(machine) if os.environ.get("CI") else machine,
         settings=settings(
-            max_examples=40,
+            max_examples=25,
             stateful_step_count=20,
             deadline=None,
             # No search for a shorter play: each costs half a second. Whoever is to mend one adds Phase.shrink.
