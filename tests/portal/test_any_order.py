@@ -60,7 +60,7 @@ AFTER: list[Event] = [
 ]
 
 quick = settings(
-    max_examples=20,
+    max_examples=14,
     deadline=None,
     # No shrinking: an example takes the database a fifth of a second, and a smaller one would cost hundreds of them.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],

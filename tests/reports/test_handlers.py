@@ -121,7 +121,7 @@ SOME_EVENTS = (
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 async def test_any_order_and_repetition_of_a_surveys_events_ends_in_the_same_row(
     reports_stage: Stage, data: st.DataObject

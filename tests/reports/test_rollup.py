@@ -273,7 +273,7 @@ async def test_the_rollup_equals_the_ratings_whatever_comes_in_whatever_order(re
         run_state_machine_as_test,
         Events,
         settings=settings(
-            max_examples=20,
+            max_examples=15,
             stateful_step_count=15,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

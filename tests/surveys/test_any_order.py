@@ -99,7 +99,7 @@ async def after(surveys: Stage, history: list[Delivery | tuple[str, int]]) -> di
 
 @pytest.mark.timeout(300)
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(data=st.data())
 async def test_any_order_duplication_and_delay_ends_in_the_same_state(surveys: Stage, data: st.DataObject) -> None:
@@ -130,7 +130,7 @@ async def after_all_is_decided(surveys: Stage, history: list[Delivery]) -> dict[
 
 @pytest.mark.timeout(300)
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(data=st.data())
 async def test_what_is_decided_later_is_decided_the_same_in_any_order(surveys: Stage, data: st.DataObject) -> None:
