@@ -26,13 +26,15 @@ if (form && field) {
   }
 }
 
+// live.js has the hash of its content in its address, which only the page knows.
+const { listen, stop } = await import(document.querySelector("script[data-live]").dataset.live);
+
 const conversation = document.getElementById("conversation");
 const news = document.getElementById("news");
-const POLL_MS = 60_000;
 const AGAIN_MS = 5_000;
 
 let revision = Number(conversation.dataset.revision);
-let source, asking, timer;
+let asking;
 
 // What is new is taken from the page as the server makes it now. Nothing that is there moves or loses its focus.
 async function refresh() {
@@ -91,27 +93,4 @@ async function ask() {
   if (again) ask();
 }
 
-function start() {
-  clearTimeout(timer);
-  source?.close();
-  source = new EventSource(`${conversation.dataset.events}?since=${revision}`);
-  source.addEventListener("news", ask);
-  source.addEventListener("error", () => {
-    if (source?.readyState !== EventSource.CLOSED) return; // it comes back by itself
-    source = undefined;
-    // No room, or nobody to tell us: look from time to time, not all at the same.
-    timer = setTimeout(() => ask().then(start), POLL_MS * (0.5 + Math.random()));
-  });
-}
-
-function stop() {
-  clearTimeout(timer);
-  source?.close();
-  source = undefined;
-}
-
-// A page that nobody looks at keeps no connection; it catches up when it is looked at again.
-document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
-addEventListener("pagehide", stop);
-addEventListener("pageshow", (event) => event.persisted && start());
-if (!document.hidden) start();
+listen(() => `${conversation.dataset.events}?since=${revision}`, "news", ask);

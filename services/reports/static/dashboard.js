@@ -1,11 +1,13 @@
 // On top of a page that works without it: figures come in by themselves.
 
+// live.js has the hash of its content in its address, which only the page knows.
+const { listen, POLL_MS } = await import(document.querySelector("script[data-live]").dataset.live);
+
 const main = document.getElementById("main");
 const SOON_MS = 2_000;
 const POLITE_MS = 5_000;
-const POLL_MS = 60_000;
 
-let source, timer, asking;
+let asking;
 let askedAt = performance.now();
 let failures = 0;
 
@@ -73,28 +75,4 @@ async function ask() {
   if (again) ask();
 }
 
-function start() {
-  clearTimeout(timer);
-  source?.close();
-  source = new EventSource("/csat/live");
-  source.addEventListener("changed", ask);
-  source.addEventListener("error", () => {
-    if (source?.readyState !== EventSource.CLOSED) return; // it comes back by itself
-    source = undefined;
-    // No room, or nobody to tell us: look from time to time, not all at the same.
-    timer = setTimeout(() => ask().then(start), POLL_MS * (0.5 + Math.random()));
-  });
-}
-
-function stop() {
-  clearTimeout(timer);
-  source?.close();
-  source = undefined;
-}
-
-// A page that nobody looks at keeps no connection. One that is left again at once makes none.
-const startSoon = () => (timer = setTimeout(start, SOON_MS));
-document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
-addEventListener("pagehide", stop);
-addEventListener("pageshow", (event) => event.persisted && start());
-if (!document.hidden) startSoon();
+listen(() => "/csat/live", "changed", ask, SOON_MS); // one that is left again at once makes no connection
