@@ -11,7 +11,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 from services.portal.ticket import Message
 from shared.public_pages.captcha import CodeToRead
 from tests.attacks.server import serving
-from tests.browser.test_the_loop_by_clicking import PATIENCE_MS
+from tests.browser.conftest import PATIENCE_MS
 from tests.portal.conftest import KEY, mailed, portal, portal_stage
 from tests.portal.files import PDF, TEXT, a_photo
 from tests.stage import Stage

@@ -14,10 +14,10 @@ from deploy.kafka.native import NativeKafka
 from deploy.postgres.embedded import PostgresServer
 from shared.public_pages.captcha import CodeToRead
 from shared.public_pages.pace import FASTEST
+from tests.browser.conftest import PATIENCE_MS
 from tests.sandbox.sandbox import Sandbox
 
 SHOTS = Path(__file__).parents[1] / "screenshots"
-PATIENCE_MS = 20_000
 MS_TO_READ = FASTEST.total_seconds() * 1000
 """Whoever sends a form sooner is taken for a robot."""
 

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, expect
 
 from shared.public_pages.pace import FASTEST
 from tests.attacks.test_rate_limits import replica
-from tests.browser.test_the_loop_by_clicking import PATIENCE_MS
+from tests.browser.conftest import PATIENCE_MS
 from tests.builders import a_reply_received, a_reply_sent, a_ticket, a_ticket_updated
 from tests.portal.conftest import mailed, portal, portal_stage
 from tests.portal.test_live import listening
@@ -25,22 +25,10 @@ async def url(portal: Stage) -> AsyncIterator[str]:
         yield address
 
 
-@pytest_asyncio.fixture
-async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    """A person's browser. What a page complains of in the console fails the test, but for what was out of reach."""
-    context = await browser.new_context(viewport={"width": 390, "height": 800}, reduced_motion="reduce")
-    context.set_default_timeout(PATIENCE_MS)
-    complaints: list[str] = []
-    context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    context.on("weberror", lambda error: complaints.append(str(error.error)))
-    yield context
-    await context.close()
-    assert [complaint for complaint in complaints if not complaint.startswith("Failed to load resource")] == []
-
-
 async def opened(context: BrowserContext, address: str) -> Page:
-    """Open the page and wait until it is told of news."""
+    """Open the page on a phone and wait until it is told of news."""
     page = await context.new_page()
+    await page.set_viewport_size({"width": 390, "height": 800})
     async with page.expect_response(lambda response: "/events" in response.url) as stream:
         await page.goto(address)
     assert (await stream.value).status == 200
