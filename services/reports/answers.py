@@ -5,12 +5,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from services.reports.asked import Asked, Attribution
 from services.reports.days import Days, Granularity
 from services.reports.figures import Comparison, Totals
-from services.reports.queries import Asked, Attribution
 from services.reports.satisfaction import SCORES, Difference, Scores, Share
 from services.reports.settings import ticket_url
-from services.reports.tables import Account, Rating
+from shared.chassis.prepared import Row
 from shared.contracts.ticket import Priority
 
 Score = Annotated[int, Meta(ge=1, le=5, description="1 (worst) to 5 stars.")]
@@ -46,12 +46,12 @@ class Covered(Struct, frozen=True, kw_only=True):
     attribution: Attribution
 
     @classmethod
-    def by(cls, asked: Asked, account: Account) -> "Covered":
+    def by(cls, asked: Asked) -> "Covered":
         """Repeat what was asked."""
         return cls(
             from_=asked.days.start,
             to=asked.days.end,
-            time_zone=account.time_zone,
+            time_zone=asked.account.time_zone,
             agent=asked.agent_id,
             priority=list(asked.priorities),
             channel=list(asked.channels),
@@ -266,7 +266,7 @@ class Response(Struct, frozen=True):
     ]
 
     @classmethod
-    def of(cls, rating: Rating, tickets_at: str | None) -> "Response":
+    def of(cls, rating: Row, tickets_at: str | None) -> "Response":
         """Write a rating; `tickets_at` is the setting TICKET_URL."""
         facts = {name: getattr(rating, name) for name in cls.__struct_fields__ if name != "ticket_url"}
         address = ticket_url(tickets_at, rating.account_id, rating.ticket_id) if tickets_at else None

@@ -12,16 +12,15 @@ from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import QueryParameter
 from litestar.response import ServerSentEvent
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports import examples, figures, specification
 from services.reports.answers import Covered, Distribution, Figures, Period, Summary, Trend
+from services.reports.asked import Asked
 from services.reports.breakdowns import AgentFigures, Agents, Channels, Priorities, Reasons
 from services.reports.days import Granularity
 from services.reports.freshness import Validated
 from services.reports.live import tell_changes
 from services.reports.parameters import DEPENDENCIES, refuse_unknown_parameters
-from services.reports.queries import Asked
 from services.reports.response_routes import export_csv, export_parquet, list_responses
 from services.reports.specification import PROBLEMS
 from services.reports.tables import Account
@@ -29,68 +28,54 @@ from shared.chassis.requests import ENDLESS
 
 
 @get("/summary", responses=specification.figures(examples.SUMMARY))
-async def show_summary(
-    asked: NamedDependency[Asked], account: NamedDependency[Account], session: NamedDependency[AsyncSession]
-) -> Summary:
+async def show_summary(asked: NamedDependency[Asked], state: State) -> Summary:
     """Average, CSAT, response rate, what became of the surveys, and how that differs from the days before."""
-    totals = await figures.totals(asked, session)
-    return Summary.of(Covered.by(asked, account), totals, await figures.comparison(asked, totals, session))
+    return Summary.of(Covered.by(asked), *await figures.totals(asked, state.engine))
 
 
 @get("/distribution", responses=specification.figures(examples.DISTRIBUTION))
-async def show_distribution(
-    asked: NamedDependency[Asked], account: NamedDependency[Account], session: NamedDependency[AsyncSession]
-) -> Distribution:
+async def show_distribution(asked: NamedDependency[Asked], state: State) -> Distribution:
     """How often each score was given."""
-    return Distribution.of(Covered.by(asked, account), (await figures.totals(asked, session)).scores)
+    return Distribution.of(Covered.by(asked), await figures.scores(asked, state.engine))
 
 
 @get("/agents", responses=specification.figures(examples.AGENTS))
-async def show_agents(
-    asked: NamedDependency[Asked], account: NamedDependency[Account], session: NamedDependency[AsyncSession]
-) -> Agents:
+async def show_agents(asked: NamedDependency[Asked], state: State) -> Agents:
     """Each agent's figures, best first."""
-    agents = await figures.agents(asked, session)
+    agents = await figures.agents(asked, state.engine)
     return Agents(
-        Covered.by(asked, account),
+        Covered.by(asked),
         [AgentFigures(agent.agent_id, agent.name, Figures.of(agent.scores), agent.rank) for agent in agents],
     )
 
 
 @get("/priorities", responses=specification.figures(examples.PRIORITIES))
-async def show_priorities(
-    asked: NamedDependency[Asked], account: NamedDependency[Account], session: NamedDependency[AsyncSession]
-) -> Priorities:
+async def show_priorities(asked: NamedDependency[Asked], state: State) -> Priorities:
     """The figures of each priority."""
-    return Priorities.of(Covered.by(asked, account), await figures.totals_by("priority", asked, session))
+    return Priorities.of(Covered.by(asked), await figures.totals_by("priority", asked, state.engine))
 
 
 @get("/channels", responses=specification.figures(examples.CHANNELS))
-async def show_channels(
-    asked: NamedDependency[Asked], account: NamedDependency[Account], session: NamedDependency[AsyncSession]
-) -> Channels:
+async def show_channels(asked: NamedDependency[Asked], state: State) -> Channels:
     """The figures of each channel."""
-    return Channels.of(Covered.by(asked, account), await figures.totals_by("channel", asked, session))
+    return Channels.of(Covered.by(asked), await figures.totals_by("channel", asked, state.engine))
 
 
 @get("/reasons", responses=specification.figures(examples.REASONS))
-async def show_reasons(
-    asked: NamedDependency[Asked], account: NamedDependency[Account], session: NamedDependency[AsyncSession]
-) -> Reasons:
+async def show_reasons(asked: NamedDependency[Asked], state: State) -> Reasons:
     """How often each reason for a low score was given."""
-    return Reasons.of(Covered.by(asked, account), await figures.reasons(asked, session))
+    return Reasons.of(Covered.by(asked), await figures.reasons(asked, state.engine))
 
 
 @get("/trend", responses=specification.figures(examples.TREND))
 async def show_trend(
     asked: NamedDependency[Asked],
-    account: NamedDependency[Account],
-    session: NamedDependency[AsyncSession],
+    state: State,
     granularity: Annotated[Granularity, QueryParameter(description="Weeks start on Monday.")] = "day",
 ) -> Trend:
     """The figures over time, periods without responses included."""
-    periods = await figures.trend(asked, granularity, session)
-    return Trend(Covered.by(asked, account), granularity, [Period.of(days, scores) for days, scores in periods])
+    periods = await figures.trend(asked, granularity, state.engine)
+    return Trend(Covered.by(asked), granularity, [Period.of(days, scores) for days, scores in periods])
 
 
 @get(

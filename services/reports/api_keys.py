@@ -2,19 +2,24 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal, get_args
+from datetime import datetime
+from typing import Any, Literal, get_args
 
 from litestar import Request
 from litestar.datastructures import State
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import LargeBinary, Select, Text, bindparam, exists, select
 
-from services.reports.tables import Account, ApiKey
-from services.reports.tokens import Tokens
-from shared.public_pages.api_keys import name_of, row_of
-from shared.public_pages.rate_limits import REPORTS, WRONG_KEYS
+from services.reports.tables import Account, ApiKey, RateLimitBucket
+from shared.chassis.prepared import Prepared, Row
+from shared.chassis.tenancy import ANYBODY, seen
+from shared.public_pages.access_links import digest
+from shared.public_pages.api_keys import id_of, name_of
+from shared.public_pages.rate_limits import REPORTS, WRONG_KEYS, refusal, taking_from
 
 Scope = Literal["figures", "responses"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+_ACCOUNT = tuple(column for column in Account.__table__.columns if column.name != "logo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,34 +31,74 @@ class Access:
     agent_id: str | None = None
 
 
+def _counted(found: Select) -> Prepared:
+    """Write the statement that finds what opens an account, and counts the request where it does.
+
+    One statement, and so one transaction, which ends with it: each request begins with it.
+    """
+    opened = seen(found.where(ANYBODY.c.told == "on"), by=ANYBODY).cte("opened")
+    taken = taking_from(RateLimitBucket, where=opened).cte("taken")
+    return Prepared(select(opened, exists().select_from(taken).label("is_within_limit")))
+
+
+# A digest is compared here as any value is: who can tell how much of it was right learns nothing of what it is made of.
+_BY_KEY = _counted(
+    select(*_ACCOUNT, ApiKey.scopes, ApiKey.agent_id)
+    .join(ApiKey, ApiKey.account_id == Account.account_id)
+    .where(
+        ApiKey.key_id == bindparam("key_id", type_=Text),
+        ApiKey.digest == bindparam("digest", type_=LargeBinary),
+        ApiKey.revoked_at.is_(None),
+    )
+)
+_BY_ACCOUNT = _counted(select(*_ACCOUNT).where(Account.account_id == bindparam("account_id", type_=Text)))
+
+
 async def let_in(brought: str, request: Request, state: State) -> Access | None:
     """Find what a key or token opens, and count the request: by key, or by address where it opens nothing.
 
-    Raises TooMany, and KeysAway (503). In a session of its own, which sees every account: the key is to tell which. And
-    Litestar does not close what one dependency opened when a later one raises: with the route's session, each refused
-    request would keep a connection until the garbage collector comes.
+    Raises TooMany, and KeysAway (503).
     """
-    async with state.service.sessions() as session:
-        if state.tokens and brought.count(".") == 2:
-            access, name = await _by_token(brought, state.tokens, session)
-        else:
-            access, name = await behind_key(brought, session), name_of(brought)
+    if state.tokens and brought.count(".") == 2:
+        access, name = await _by_token(brought, state)
+    else:
+        access, name = await _by_key(brought, state), name_of(brought)
+    if access is None:
         # Guesses at one key count as guesses, whoever makes them; its owner, who knows it, is not kept out by them.
-        await state.limiter.take(REPORTS if access else WRONG_KEYS, request, link=name, session=session)
+        await state.limiter.take(WRONG_KEYS, request, link=name)
     return access
 
 
-async def behind_key(key: str, session: AsyncSession) -> Access | None:
+async def _by_key(key: str, state: State) -> Access | None:
     """Find what a key opens; None for any text that opens nothing."""
-    row = await row_of(key, ApiKey, session)
-    return Access(row.account, frozenset(row.scopes), row.agent_id) if row else None
+    key_id = id_of(key)
+    if key_id is None:
+        return None
+    row = await _count(_BY_KEY, name_of(key), state, key_id=key_id, digest=digest(key))
+    return Access(_account(row), frozenset(row.scopes), row.agent_id) if row else None
 
 
-async def _by_token(token: str, tokens: Tokens, session: AsyncSession) -> tuple[Access | None, str]:
+async def _by_token(token: str, state: State) -> tuple[Access | None, str]:
     """Find what a token opens, and under which name it is counted: all of one person's at one account together."""
-    claims = await tokens.read(token)
+    claims = await state.tokens.read(token)
     if claims is None:
         return None, hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-    account = await session.get(Account, claims.account_id)
-    access = Access(account, claims.scopes, claims.agent_id) if account else None
-    return access, f"token\0{claims.account_id}\0{claims.subject}"
+    name = f"token\0{claims.account_id}\0{claims.subject}"
+    row = await _count(_BY_ACCOUNT, name, state, account_id=claims.account_id)
+    return (Access(_account(row), claims.scopes, claims.agent_id) if row else None), name
+
+
+async def _count(statement: Prepared, name: str, state: State, **values: Any) -> Row | None:
+    """Execute a statement of `_counted`. Raises TooMany."""
+    now: datetime = state.clock()
+    rate = REPORTS.link
+    assert rate is not None
+    bucket = state.limiter.bucket(REPORTS, "link", name)
+    rows = await statement.rows(state.engine, {**state.limiter.values(rate, bucket, now), **values})
+    if rows and not rows[0].is_within_limit:
+        raise refusal(REPORTS, "link", rate)
+    return rows[0] if rows else None
+
+
+def _account(row: Row) -> Account:
+    return Account(**{column.name: row[column.name] for column in _ACCOUNT})

@@ -13,23 +13,22 @@ from litestar.exceptions import (
     PermissionDeniedException,
 )
 from litestar.response import Redirect, ServerSentEvent, Stream, Template
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.reports import figures, queries
 from services.reports.api_keys import Access, let_in
+from services.reports.asked import Asked, Search
 from services.reports.chart import draw
 from services.reports.export import CsvWriter, ParquetWriter
 from services.reports.formats import FORMATS
 from services.reports.live import tell_changes
 from services.reports.parameters import RESPONSES
-from services.reports.queries import Asked, Search
 from services.reports.response_routes import exported
 from services.reports.satisfaction import Agent
 from services.reports.settings import ticket_url
-from services.reports.tables import Rating
 from services.reports.view import MAX_SEARCH, PRESET_NAMES, SHOWN_AGENTS, View, view_of
+from shared.chassis.prepared import Row
 from shared.chassis.requests import ENDLESS
-from shared.chassis.tenancy import session_of
 from shared.public_pages.branding import NEUTRAL
 from shared.public_pages.forms import fields_of
 from shared.public_pages.rate_limits import TooMany
@@ -68,52 +67,47 @@ async def show_csat(request: Request, state: State, access: NamedDependency[Acce
     account = access.account
     now = state.clock().astimezone(account.zone)
     view = view_of(request.query_params, now.date(), only=access.agent_id)
-    asked = view.asked(account.account_id)
-    async with session_of(account.account_id, state.sessions) as session:
-        totals = await figures.totals(asked, session)
-        may_read = "responses" in access.scopes
-        page, older = await _page_of_responses(view, asked, session) if may_read else ([], None)
-        agent_name = view.agent and (await session.scalar(queries.name_of_agent(asked)) or view.agent)
-        context = {
-            **FORMATS,
-            "ticket_url": ticket_url,
-            "account": account,
-            "brand": account.brand,
-            "view": view,
-            "presets": PRESET_NAMES,
-            "today": now.date(),
-            "updated": f"{now:%H:%M}",
-            "agent_name": agent_name,
-            "chips": view.chips(agent_name),
-            "response_chips": view.response_chips,
-            "most_agents": SHOWN_AGENTS,
-            "longest_search": MAX_SEARCH,
-            "has_surveys": await session.scalar(queries.has_surveys(account.account_id)),
-            "totals": totals,
-            "scores": totals.scores,
-            "surveys": totals.surveys,
-            "before": await figures.comparison(asked, totals, session),
-            "agents": sorted_agents(await figures.agents(asked, session), view),
-            "priorities": await figures.totals_by("priority", asked, session),
-            "channels": await figures.totals_by("channel", asked, session),
-            "reasons": await figures.reasons(asked, session),
-            "chart": draw(await figures.trend(asked, view.by, session)),
-            "may_read": may_read,
-            "tickets_at": state.service.settings.ticket_url,
-            "responses": page,
-            "older": older,
-        }
+    asked, engine = view.asked(account), state.engine
+    totals, before = await figures.totals(asked, engine)
+    may_read = "responses" in access.scopes
+    page, older = await _page_of_responses(view, asked, engine) if may_read else ([], None)
+    agent_name = view.agent and (await queries.name_of_agent(asked, engine) or view.agent)
+    context = {
+        **FORMATS,
+        "ticket_url": ticket_url,
+        "account": account,
+        "brand": account.brand,
+        "view": view,
+        "presets": PRESET_NAMES,
+        "today": now.date(),
+        "updated": f"{now:%H:%M}",
+        "agent_name": agent_name,
+        "chips": view.chips(agent_name),
+        "response_chips": view.response_chips,
+        "most_agents": SHOWN_AGENTS,
+        "longest_search": MAX_SEARCH,
+        "has_surveys": await queries.has_surveys(account.account_id, engine),
+        "totals": totals,
+        "scores": totals.scores,
+        "surveys": totals.surveys,
+        "before": before,
+        "agents": sorted_agents(await figures.agents(asked, engine), view),
+        "priorities": await figures.totals_by("priority", asked, engine),
+        "channels": await figures.totals_by("channel", asked, engine),
+        "reasons": await figures.reasons(asked, engine),
+        "chart": draw(await figures.trend(asked, view.by, engine)),
+        "may_read": may_read,
+        "tickets_at": state.service.settings.ticket_url,
+        "responses": page,
+        "older": older,
+    }
     return Template("csat.html", context=context, status_code=400 if view.mistakes else 200)
 
 
-async def _page_of_responses(view: View, asked: Asked, session: AsyncSession) -> tuple[Sequence[Rating], str | None]:
+async def _page_of_responses(view: View, asked: Asked, engine: AsyncEngine) -> tuple[Sequence[Row], str | None]:
     """Find the responses to list, newest first, and the last of them when there are older ones."""
-    after = view.after and await session.scalar(queries.response(asked, view.after))
-    found = (
-        await session.scalars(
-            queries.responses(asked, RESPONSES_ON_A_PAGE + 1, after=after or None, search=view.search)
-        )
-    ).all()
+    after = view.after and await queries.response(asked, engine, view.after)
+    found = await queries.responses(asked, engine, RESPONSES_ON_A_PAGE + 1, after=after or None, search=view.search)
     page = found[:RESPONSES_ON_A_PAGE]
     return page, page[-1].survey_id if len(found) > RESPONSES_ON_A_PAGE else None
 
@@ -152,7 +146,7 @@ def _to_download(request: Request, state: State, access: Access) -> tuple[Asked,
     view = view_of(request.query_params, today, only=access.agent_id)
     if view.mistakes:
         raise ClientException(" ".join(view.mistakes))
-    return view.asked(access.account.account_id), view.search
+    return view.asked(access.account), view.search
 
 
 @get("/csat/live", opt={ENDLESS: True})

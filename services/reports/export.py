@@ -20,9 +20,9 @@ from litestar.exceptions import TooManyRequestsException
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.reports.queries import NEWEST_FIRST, Asked, Search
+from services.reports.asked import Asked, Search
+from services.reports.queries import all_responses
 from services.reports.settings import ticket_url
-from services.reports.tables import Rating
 
 log = structlog.get_logger()
 
@@ -193,7 +193,7 @@ _FORMULAS = set("=+-@\u2212")  # the last one is a minus that some programs take
 
 def name_of_file(asked: Asked, kind: Kind) -> str:
     """Name the file after the account and the first and the last day."""
-    account = re.sub(r"[^A-Za-z0-9.-]+", "-", asked.account_id)[:60]
+    account = re.sub(r"[^A-Za-z0-9.-]+", "-", asked.account.account_id)[:60]
     return f"csat_{account}_{asked.days.start}_{asked.days.last}.{kind}"
 
 
@@ -201,15 +201,14 @@ async def pieces(
     asked: Asked, search: Search, session: AsyncSession, begin: Callable[[], Writer]
 ) -> AsyncGenerator[bytes]:
     """Write the responses, newest first, as they were at one moment: that of the only statement that reads them."""
-    columns = [Rating.account_id, *(getattr(Rating, name) for name in _FACTS)]
-    responses = select(*columns).where(asked.answered, search.finds).order_by(*NEWEST_FIRST)
+    responses, values = all_responses(asked, search, ("account_id", *_FACTS))
     async with session:
         # It waits for its reader, unlike all other transactions: a little longer than that is let.
         idle = f"{PATIENCE_SECONDS + 10:.0f}s"
         await session.execute(select(func.set_config("idle_in_transaction_session_timeout", idle, True)))
         # In threads: to write thousands of rows takes long enough for others to notice.
         writer = await asyncio.to_thread(begin)
-        found = await session.stream(responses, execution_options={"yield_per": writer.rows_at_once})
+        found = await session.stream(responses, values, execution_options={"yield_per": writer.rows_at_once})
         async for rows in found.partitions():
             yield await asyncio.to_thread(writer.write, rows)
         yield await asyncio.to_thread(writer.end)

@@ -1,14 +1,14 @@
 """From rows to figures, for the API and the dashboard alike."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.reports import queries
+from services.reports.asked import Asked
 from services.reports.days import Days, Granularity
-from services.reports.queries import Asked, Dimension, scores_of
+from services.reports.queries import Dimension, scores_of
 from services.reports.satisfaction import (
     SCORES,
     Agent,
@@ -22,6 +22,7 @@ from services.reports.satisfaction import (
     ranked,
     response_rate,
 )
+from shared.chassis.prepared import Row
 
 PRIORITIES = ("urgent", "high", "normal", "low")
 
@@ -35,7 +36,7 @@ class Totals:
     skipped: dict[Reason, int]
 
     @classmethod
-    def of(cls, counts: Mapping[Any, Any]) -> "Totals":
+    def of(cls, counts: Row) -> "Totals":
         """Read the counts of a rollup."""
         return cls(
             Scores(tuple(counts[f"score_{score}"] for score in SCORES)),
@@ -71,40 +72,40 @@ class Comparison:
         )
 
 
-async def totals(asked: Asked, session: AsyncSession) -> Totals:
-    """Add up the range."""
-    return Totals.of((await session.execute(queries.totals(asked))).one()._mapping)
+async def totals(asked: Asked, engine: AsyncEngine) -> tuple[Totals, Comparison]:
+    """Add up the range, and compare what it comes to with the days before."""
+    now, before = (Totals.of(row) for row in await queries.totals(asked, engine))
+    return now, Comparison.of(now, before, asked.before)
 
 
-async def comparison(asked: Asked, now: Totals, session: AsyncSession) -> Comparison:
-    """Compare what the range comes to with the days before."""
-    before = asked.before
-    return Comparison.of(now, await totals(before, session), before.days)
+async def scores(asked: Asked, engine: AsyncEngine) -> Scores:
+    """Count each score in the range."""
+    return scores_of(await queries.scores(asked, engine))
 
 
-async def totals_by(dimension: Dimension, asked: Asked, session: AsyncSession) -> list[tuple[str, Totals]]:
+async def totals_by(dimension: Dimension, asked: Asked, engine: AsyncEngine) -> list[tuple[str, Totals]]:
     """Add up the range for each priority, urgent first, or for each channel, the one with most responses first."""
-    rows = (await session.execute(queries.totals_by(dimension, asked))).all()
-    found = [(row[0], Totals.of(row._mapping)) for row in rows if row[0] is not None]
+    rows = await queries.totals_by(dimension, asked, engine)
+    found = [(row[0], Totals.of(row)) for row in rows if row[0] is not None]
     if dimension == "priority":
         return sorted(found, key=lambda each: PRIORITIES.index(each[0]))
     return sorted(found, key=lambda each: (-each[1].scores.n, each[0]))
 
 
-async def reasons(asked: Asked, session: AsyncSession) -> list[tuple[str, int]]:
+async def reasons(asked: Asked, engine: AsyncEngine) -> list[tuple[str, int]]:
     """Count the responses that gave each reason, most frequent first."""
-    return [(row[0], row[1]) for row in await session.execute(queries.reasons(asked))]
+    return [(row.reason, row.responses) for row in await queries.reasons(asked, engine)]
 
 
-async def agents(asked: Asked, session: AsyncSession) -> list[Agent]:
+async def agents(asked: Asked, engine: AsyncEngine) -> list[Agent]:
     """Give every agent with a response in the range, in their order."""
-    rows = await session.execute(queries.scores_by_agent(asked))
-    return ranked(Agent(row[0], row[1], scores_of(row)) for row in rows)
+    rows = await queries.scores_by_agent(asked, engine)
+    return ranked(Agent(row.agent_id, row.name, scores_of(row)) for row in rows)
 
 
-async def trend(asked: Asked, granularity: Granularity, session: AsyncSession) -> list[tuple[Days, Scores]]:
+async def trend(asked: Asked, granularity: Granularity, engine: AsyncEngine) -> list[tuple[Days, Scores]]:
     """Give the scores of every period in the range, without gaps."""
-    by_day = {row[0]: scores_of(row) for row in await session.execute(queries.scores_by_day(asked))}
+    by_day = {row.day: scores_of(row) for row in await queries.scores_by_day(asked, engine)}
     return [
         (period, Scores.total(by_day[day] for day in period.each() if day in by_day))
         for period in asked.days.periods(granularity)

@@ -1,6 +1,5 @@
 """What every route of the API is given: who asks, their session, and what they ask for."""
 
-from collections.abc import AsyncIterator
 from datetime import date
 from functools import cache
 from typing import Annotated, Literal, TypeVar
@@ -12,14 +11,12 @@ from litestar.exceptions import PermissionDeniedException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 from msgspec import Meta
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports.api_keys import Access, Scope, let_in
+from services.reports.asked import Asked, Attribution, Search
 from services.reports.days import Preset, WrongDays, days_between, preset_days
 from services.reports.problems import wrong_parameter
-from services.reports.queries import Asked, Attribution, Search
 from services.reports.tables import Account
-from shared.chassis.tenancy import session_of
 from shared.contracts.event import MAX_ID_LENGTH
 from shared.contracts.ticket import Priority
 from shared.public_pages.api_keys import brought_key, opens_nothing
@@ -59,12 +56,6 @@ async def access_of_key(request: Request, state: State) -> Access:
 def account_of(access: NamedDependency[Access]) -> Account:
     """Give whose figures are shown."""
     return access.account
-
-
-async def session_of_account(account: NamedDependency[Account], state: State) -> AsyncIterator[AsyncSession]:
-    """Give a route its session, which sees the account's rows and no others."""
-    async with session_of(account.account_id, state.sessions) as session:
-        yield session
 
 
 def asked_for(
@@ -128,7 +119,7 @@ def asked_for(
         except WrongDays as wrong:
             raise wrong_parameter({"start": "from", "end": "to"}[wrong.end], str(wrong)) from None
     return Asked(
-        account.account_id,
+        account,
         days,
         access.agent_id or agent,
         _once(priority),
@@ -187,7 +178,6 @@ def refuse_unknown_parameters(request: Request) -> None:
 DEPENDENCIES = {
     "access": Provide(access_of_key),
     "account": Provide(account_of, sync_to_thread=False),
-    "session": Provide(session_of_account),
     "asked": Provide(asked_for, sync_to_thread=False),
     "search": Provide(search_for, sync_to_thread=False),
 }

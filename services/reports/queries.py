@@ -1,132 +1,50 @@
-"""SELECTs with names. Each is told the account, the days and the filters as one, so that none can forget a part.
+"""SELECTs with names. Statements are put together once for each Shape.
 
-Figures are sums over a rollup: the daily one, or the cells where it has not what is asked for. Ratings are read where
-one of them is shown, by an index.
+Figures are sums over a rollup, the smallest that knows what is asked for. Ratings are read where one of them is shown,
+by an index.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from functools import cache
-from typing import Literal, Self
+from typing import Any, Literal
 
 from sqlalchemy import (
     ColumnElement,
+    Date,
+    DateTime,
     Integer,
-    Row,
     Select,
-    and_,
-    exists,
+    Text,
+    bindparam,
     func,
     literal_column,
-    or_,
     select,
     true,
     tuple_,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.reports.days import Days
+from services.reports.asked import Asked, Search, Shape, finds
 from services.reports.rollup import COUNTS
 from services.reports.satisfaction import SCORES, Scores
-from services.reports.tables import CsatCell, CsatDaily, Rating
-from shared.contracts.ticket import Priority
-
-Attribution = Literal["credited", "assignee", "last_replier"]
-"""Whose a ticket is: its assignee's and else of who replied last; its assignee's alone; of who replied last alone."""
+from services.reports.tables import Rating
+from shared.chassis.prepared import Prepared, Row
+from shared.chassis.tenancy import WHOSE, seen
 
 Dimension = Literal["priority", "channel"]
 
-_AGENTS = {"credited": "agent", "assignee": "assignee", "last_replier": "last_replier"}
 
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a report is about: an account, a range of its days, and all of its tickets or those that fit."""
-
-    account_id: str
-    days: Days
-    agent_id: str | None = None
-    priorities: tuple[Priority, ...] = ()
-    """Any of them; none stands for all."""
-    channels: tuple[str, ...] = ()
-    attribution: Attribution = "credited"
-    compared_with: Days | None = None
-    """The days before; None for as many, right before."""
-
-    @property
-    def before(self) -> Self:
-        """The same of the days before."""
-        return replace(self, days=self.compared_with or self.days.before, compared_with=None)
-
-    @property
-    def rollup(self) -> type[CsatDaily] | type[CsatCell]:
-        """The smallest rollup that knows enough."""
-        return CsatCell if self.priorities or self.channels or self.attribution != "credited" else CsatDaily
-
-    def agent_in(self, table: type[Rating] | type[CsatDaily] | type[CsatCell]) -> InstrumentedAttribute:
-        """The column that says whose a ticket is."""
-        return getattr(table, f"{_AGENTS[self.attribution]}_id")
-
-    @property
-    def agent_name(self) -> InstrumentedAttribute:
-        """The column with the name of whose a ticket is."""
-        return getattr(Rating, f"{_AGENTS[self.attribution]}_name")
-
-    def covers(
-        self, table: type[Rating] | type[CsatDaily] | type[CsatCell], day: InstrumentedAttribute
-    ) -> ColumnElement[bool]:
-        """Match the table's rows that fit, of those whose `day` is in the range."""
-        conditions = [table.account_id == self.account_id, day >= self.days.start, day < self.days.end]
-        if self.agent_id is not None:
-            conditions.append(self.agent_in(table) == self.agent_id)
-        if not issubclass(table, CsatDaily):
-            if self.priorities:
-                conditions.append(table.priority.in_(self.priorities))
-            if self.channels:
-                conditions.append(table.channel.in_(self.channels))
-        return and_(*conditions)
-
-    @property
-    def answered(self) -> ColumnElement[bool]:
-        """Match the responses given in the range."""
-        return and_(self.covers(Rating, Rating.submitted_day), Rating.submitted_at.is_not(None))
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """Which responses to list, of those that a report is about."""
-
-    scores: tuple[int, ...] = ()
-    """Any of them; none stands for all."""
-    reason: str | None = None
-    commented: bool = False
-    text: str = ""
-    """In the comment, the subject or the requester's name; upper and lower case are one."""
-
-    @property
-    def finds(self) -> ColumnElement[bool]:
-        """Match those responses."""
-        conditions: list[ColumnElement[bool]] = []
-        if self.scores:
-            conditions.append(Rating.score.in_(self.scores))
-        if self.reason is not None:
-            conditions.append(Rating.reason == self.reason)
-        if self.commented:
-            conditions.append(Rating.comment != "")
-        if self.text:
-            found = (Rating.comment, Rating.subject, Rating.requester_name)
-            conditions.append(or_(*(column.icontains(self.text, autoescape=True) for column in found)))
-        return and_(true(), *conditions)
-
-
-@cache
 def _sums(counts: tuple[str, ...]) -> list[ColumnElement[int]]:
-    """Name sums of a rollup's counts; as text, for over seventeen SQLAlchemy takes longer than PostgreSQL does."""
+    """Name sums of a rollup's counts."""
     return [literal_column(f"coalesce(sum({count}), 0)", Integer).label(count) for count in counts]
 
 
 _SCORES = tuple(f"score_{score}" for score in SCORES)
-NEWEST_FIRST = (Rating.submitted_day.desc(), Rating.submitted_at.desc(), Rating.survey_id.desc())
+_RATING = tuple(Rating.__table__.columns)
+_PLACE = (Rating.submitted_day, Rating.submitted_at, Rating.survey_id)
+_NEWEST_FIRST = tuple(column.desc() for column in _PLACE)
 
 
 def scores_of(row: Row) -> Scores:
@@ -134,89 +52,174 @@ def scores_of(row: Row) -> Scores:
     return Scores(tuple(row[-5:]))
 
 
-def totals(asked: Asked) -> Select:
-    """Add up every count of the rollup: one row."""
-    table = asked.rollup
-    return select(*_sums(COUNTS)).where(asked.covers(table, table.day))
+@cache
+def _totals(shape: Shape) -> Prepared:
+    table = shape.rollup()
+    return Prepared(
+        seen(
+            union_all(
+                *(
+                    select(literal_column(str(place)).label("place"), *_sums(COUNTS))
+                    .where(shape.covers(table, table.day, before=before))
+                    .correlate(WHOSE)
+                    for place, before in enumerate((False, True))
+                )
+            )
+        )
+    )
 
 
-def totals_by(dimension: Dimension, asked: Asked) -> Select:
+async def totals(asked: Asked, engine: AsyncEngine) -> tuple[Row, Row]:
+    """Add up every count of the rollup: in the range, and in the days before."""
+    now, before = sorted(await _totals(asked.shape).rows(engine, asked.values), key=lambda row: row.place)
+    return now, before
+
+
+@cache
+def _scores(shape: Shape) -> Prepared:
+    table = shape.rollup()
+    return Prepared(seen(select(*_sums(_SCORES)).where(shape.covers(table, table.day))))
+
+
+async def scores(asked: Asked, engine: AsyncEngine) -> Row:
+    """Count each score."""
+    return (await _scores(asked.shape).rows(engine, asked.values))[0]
+
+
+@cache
+def _totals_by(dimension: Dimension, shape: Shape) -> Prepared:
+    table = shape.rollup(dimension)
+    by = getattr(table, dimension)
+    return Prepared(seen(select(by, *_sums(COUNTS)).where(shape.covers(table, table.day)).group_by(by)))
+
+
+async def totals_by(dimension: Dimension, asked: Asked, engine: AsyncEngine) -> list[Row]:
     """Add up every count for each priority or channel; it comes first, null for skipped surveys that lack it."""
-    by = getattr(CsatCell, dimension)
-    return select(by, *_sums(COUNTS)).where(asked.covers(CsatCell, CsatCell.day)).group_by(by)
+    return await _totals_by(dimension, asked.shape).rows(engine, asked.values)
 
 
-def scores_by_day(asked: Asked) -> Select:
+@cache
+def _scores_by_day(shape: Shape) -> Prepared:
+    table = shape.rollup()
+    return Prepared(seen(select(table.day, *_sums(_SCORES)).where(shape.covers(table, table.day)).group_by(table.day)))
+
+
+async def scores_by_day(asked: Asked, engine: AsyncEngine) -> list[Row]:
     """Count each score on each day that has surveys or responses."""
-    table = asked.rollup
-    return select(table.day, *_sums(_SCORES)).where(asked.covers(table, table.day)).group_by(table.day)
+    return await _scores_by_day(asked.shape).rows(engine, asked.values)
 
 
-def scores_by_agent(asked: Asked) -> Select:
-    """Count each score of each agent with a response, by the newest name there; id and name are None for nobody."""
-    table = asked.rollup
-    agent = asked.agent_in(table).label("agent_id")
-    rated = select(agent, *_sums(_SCORES)).where(asked.covers(table, table.day)).group_by(agent).cte("rated")
-    its, name = asked.agent_in(Rating), asked.agent_name.label("name")
-    if asked.attribution == "credited":
+@cache
+def _scores_by_agent(shape: Shape) -> Prepared:
+    table = shape.rollup(shape.agent_id)
+    agent = getattr(table, shape.agent_id).label("agent_id")
+    rated = select(agent, *_sums(_SCORES)).where(shape.covers(table, table.day)).group_by(agent).lateral("rated")
+    its, name = getattr(Rating, shape.agent_id), shape.agent_name.label("name")
+    if shape.attribution == "credited":
         # An index has each agent's newest response.
-        found = select(name).where(asked.answered, its == rated.c.agent_id).order_by(*NEWEST_FIRST).limit(1)
+        found = select(name).where(shape.answered, its == rated.c.agent_id).order_by(*_NEWEST_FIRST).limit(1)
         newest, joined = found.lateral("newest"), true()
     else:
         # Without one, to look for each agent would be to read the range as often as there are agents.
-        found = select(its.label("id"), name).where(asked.answered, its.is_not(None)).order_by(its, *NEWEST_FIRST)
-        newest = found.ext(distinct_on(its)).subquery("newest")
+        found = select(its.label("id"), name).where(shape.answered, its.is_not(None)).order_by(its, *_NEWEST_FIRST)
+        newest = found.ext(distinct_on(its)).lateral("newest")
         joined = newest.c.id == rated.c.agent_id
     counts = [rated.c[name] for name in _SCORES]
-    return (
+    return Prepared(
         select(rated.c.agent_id, newest.c.name, *counts)
-        .select_from(rated.outerjoin(newest, joined))
+        .select_from(WHOSE.join(rated, true()).outerjoin(newest, joined))
         .where(sum(counts[1:], start=counts[0]) > 0)
     )
 
 
-def reasons(asked: Asked) -> Select:
-    """Count the responses that gave each reason, most frequent first."""
-    count = func.count()
-    return (
-        select(Rating.reason, count)
-        .where(asked.covers(Rating, Rating.submitted_day), Rating.reason.is_not(None))  # read in the index alone
-        .group_by(Rating.reason)
-        .order_by(count.desc(), Rating.reason)
-    )
+async def scores_by_agent(asked: Asked, engine: AsyncEngine) -> list[Row]:
+    """Count each score of each agent with a response, by the newest name there; id and name are None for nobody."""
+    return await _scores_by_agent(asked.shape).rows(engine, asked.values)
 
 
-def responses(asked: Asked, limit: int, *, after: Rating | None = None, search: Search = Search()) -> Select[Rating]:
-    """List responses, newest first, those behind `after` in that order."""
-    place = tuple_(Rating.submitted_day, Rating.submitted_at, Rating.survey_id)
-    found = select(Rating).where(asked.answered, search.finds)
-    if after is not None:
-        found = found.where(place < tuple_(after.submitted_day, after.submitted_at, after.survey_id))
-    return found.order_by(*NEWEST_FIRST).limit(limit)
-
-
-def response(asked: Asked, survey_id: str) -> Select[Rating]:
-    """Find a response of the account, and of the agent if one is asked for, whatever its day."""
-    found = select(Rating).where(
-        Rating.account_id == asked.account_id, Rating.survey_id == survey_id, Rating.submitted_at.is_not(None)
-    )
-    return found if asked.agent_id is None else found.where(asked.agent_in(Rating) == asked.agent_id)
-
-
-def name_of_agent(asked: Asked) -> Select[str | None]:
-    """Find the name the agent had when they were last rated."""
-    return (
-        select(asked.agent_name)
-        .where(
-            Rating.account_id == asked.account_id,
-            asked.agent_in(Rating) == asked.agent_id,
-            Rating.submitted_at.is_not(None),
+@cache
+def _reasons(shape: Shape) -> Prepared:
+    count = func.count().label("responses")
+    return Prepared(
+        seen(
+            select(Rating.reason, count)
+            .where(shape.covers(Rating, Rating.submitted_day), Rating.reason.is_not(None))  # read in the index alone
+            .group_by(Rating.reason)
+            .order_by(count.desc(), Rating.reason)
         )
-        .order_by(*NEWEST_FIRST)
-        .limit(1)
     )
 
 
-def has_surveys(account_id: str) -> Select[bool]:
+async def reasons(asked: Asked, engine: AsyncEngine) -> list[Row]:
+    """Count the responses that gave each reason, most frequent first."""
+    return await _reasons(asked.shape).rows(engine, asked.values)
+
+
+def all_responses(asked: Asked, search: Search, columns: tuple[str, ...]) -> tuple[Select, Mapping[str, Any]]:
+    """List some columns of every response, newest first: the statement, and its values."""
+    found = select(*(getattr(Rating, column) for column in columns)).where(asked.shape.answered, finds(*search.shape))
+    return seen(found.order_by(*_NEWEST_FIRST)), asked.values | search.values
+
+
+@cache
+def _responses(shape: Shape, search: tuple[bool, bool, bool, bool], after: bool) -> Prepared:
+    found = select(*_RATING).where(shape.answered, finds(*search))
+    if after:
+        place = (
+            bindparam("after_day", type_=Date),
+            bindparam("after_time", type_=DateTime(timezone=True)),
+            bindparam("after_id", type_=Text),
+        )
+        found = found.where(tuple_(*_PLACE) < tuple_(*place))
+    return Prepared(seen(found.order_by(*_NEWEST_FIRST).limit(bindparam("limit", type_=Integer))))
+
+
+async def responses(
+    asked: Asked, engine: AsyncEngine, limit: int, *, search: Search, after: Row | None = None
+) -> list[Row]:
+    """List ratings, newest first, those behind `after` in that order."""
+    values = asked.values | search.values | {"limit": limit}
+    if after is not None:
+        values |= {"after_day": after.submitted_day, "after_time": after.submitted_at, "after_id": after.survey_id}
+    return await _responses(asked.shape, search.shape, after is not None).rows(engine, values)
+
+
+@cache
+def _one(shape: Shape) -> Prepared:
+    found = select(*_RATING).where(
+        Rating.account_id == WHOSE.c.told,
+        Rating.survey_id == bindparam("survey_id", type_=Text),
+        Rating.submitted_at.is_not(None),
+    )
+    if shape.agent:
+        found = found.where(getattr(Rating, shape.agent_id) == bindparam("agent_id", type_=Text))
+    return Prepared(seen(found))
+
+
+async def response(asked: Asked, engine: AsyncEngine, survey_id: str) -> Row | None:
+    """Find a response of the account, and of the agent if one is asked for, whatever its day."""
+    found = await _one(asked.shape).rows(engine, asked.values | {"survey_id": survey_id})
+    return found[0] if found else None
+
+
+@cache
+def _name_of_agent(shape: Shape) -> Prepared:
+    of_them = getattr(Rating, shape.agent_id) == bindparam("agent_id", type_=Text)
+    found = select(shape.agent_name.label("name")).where(
+        Rating.account_id == WHOSE.c.told, of_them, Rating.submitted_at.is_not(None)
+    )
+    return Prepared(seen(found.order_by(*_NEWEST_FIRST).limit(1)))
+
+
+async def name_of_agent(asked: Asked, engine: AsyncEngine) -> str | None:
+    """Find the name the agent had when they were last rated."""
+    found = await _name_of_agent(asked.shape).rows(engine, asked.values)
+    return found[0].name if found else None
+
+
+_ANY_SURVEY = Prepared(seen(select(Rating.survey_id).where(Rating.account_id == WHOSE.c.told).limit(1)))
+
+
+async def has_surveys(account_id: str, engine: AsyncEngine) -> bool:
     """Tell whether the account ever asked anybody."""
-    return select(exists().where(Rating.account_id == account_id))
+    return bool(await _ANY_SURVEY.rows(engine, {"account_id": account_id}))

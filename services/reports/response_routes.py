@@ -10,15 +10,12 @@ from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import QueryParameter
 from litestar.response import Stream
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports import examples, export, queries, specification
 from services.reports.answers import Covered, Response, Responses
+from services.reports.asked import Asked, Search
 from services.reports.parameters import RESPONSES
 from services.reports.problems import wrong_parameter
-from services.reports.queries import Asked, Search
-from services.reports.tables import Account
-from shared.chassis.tenancy import session_of
 from shared.contracts.event import MAX_ID_LENGTH
 
 
@@ -27,8 +24,6 @@ async def list_responses(
     *,
     asked: NamedDependency[Asked],
     search: NamedDependency[Search],
-    account: NamedDependency[Account],
-    session: NamedDependency[AsyncSession],
     state: State,
     cursor: Annotated[
         str | None,
@@ -42,13 +37,13 @@ async def list_responses(
     """Each response with its comment, newest first."""
     after = None
     if cursor is not None:
-        after = await session.scalar(queries.response(asked, cursor)) if cursor.isprintable() else None
+        after = await queries.response(asked, state.engine, cursor) if cursor.isprintable() else None
         if after is None:
             raise wrong_parameter("cursor", "belongs to no page of ours")
-    found = (await session.scalars(queries.responses(asked, limit + 1, after=after, search=search))).all()
+    found = await queries.responses(asked, state.engine, limit + 1, after=after, search=search)
     page = found[:limit]
     return Responses(
-        Covered.by(asked, account),
+        Covered.by(asked),
         [Response.of(rating, state.service.settings.ticket_url) for rating in page],
         page[-1].survey_id if len(found) > limit else None,
     )
@@ -65,9 +60,7 @@ async def exported(
     kind: export.Kind, asked: Asked, search: Search, state: State, begin: Callable[[], export.Writer]
 ) -> Stream:
     """Answer with a file of the responses that fit. Raises TooManyRequestsException (429)."""
-    # The session is the export's own: the route's would be closed before the first piece is sent.
-    session = session_of(asked.account_id, state.sessions)
-    pieces = await state.exports.start(export.pieces(asked, search, session, begin))
+    pieces = await state.exports.start(export.pieces(asked, search, state.sessions(), begin))
     headers = {
         "Content-Disposition": f'attachment; filename="{export.name_of_file(asked, kind)}"',
     }

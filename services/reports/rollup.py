@@ -1,7 +1,7 @@
-"""The rollups, `csat_daily` and `csat_cells`: what reports add up, so that a report costs days and agents, not ratings.
+"""The rollups `csat_daily`, `csat_kinds` and `csat_cells`: what reports add up, so that one costs days, not ratings.
 
 Whoever changes what is counted does it with a statement of `counted`. It makes the changes, sees from RETURNING what
-each row was before and what it is now, and adds the differences to both rollups: one less where the old row counted,
+each row was before and what it is now, and adds the differences to each rollup: one less where the old row counted,
 one more where the new one does. What changes nothing adds nothing, so events may repeat and come in any order, and at
 every commit the rollups equal a count of the rows. At that commit CHANNEL is told whose figures changed, see live.py.
 
@@ -15,7 +15,7 @@ from sqlalchemy import TextClause, inspect, text
 from sqlalchemy.dialects.postgresql import dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.reports.tables import CsatCell, CsatCounts, CsatDaily, Rating, SkippedSurvey
+from services.reports.tables import CsatCell, CsatCounts, CsatDaily, CsatKind, Rating, SkippedSurvey
 
 CHANNEL = "csat_changed"
 TELL = text(f"SELECT pg_notify('{CHANNEL}', json_build_array(CAST(:account_id AS text), NULL)::text)")
@@ -24,9 +24,9 @@ TELL = text(f"SELECT pg_notify('{CHANNEL}', json_build_array(CAST(:account_id AS
 COUNTS = tuple(CsatCounts.__annotations__)
 KEYS = {
     rollup.__tablename__: tuple(column.name for column in rollup.__table__.columns if column.name not in COUNTS)
-    for rollup in (CsatDaily, CsatCell)
+    for rollup in (CsatDaily, CsatKind, CsatCell)
 }
-"""What each rollup counts by. Of the cells' key, `csat_daily` has a part."""
+"""What each rollup counts by. The others' keys are parts of the cells'."""
 
 _NAMES = f"CAST('{{{','.join(COUNTS)}}}' AS text[])"
 _PLACES = {
@@ -88,6 +88,8 @@ def counted(
             GROUP BY {by}
         ), cells AS (
             {_add("csat_cells")}
+        ), kinds AS (
+            {_add("csat_kinds")}
         ), daily AS (
             {_add("csat_daily")}
             RETURNING account_id

@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 
 from litestar.datastructures import MultiDict
 
+from services.reports.asked import Asked, Attribution, Search
 from services.reports.days import PRESETS, Days, Granularity, Preset, WrongDays, days_between, preset_days
 from services.reports.formats import label
-from services.reports.queries import Asked, Attribution, Search
 from services.reports.satisfaction import SCORES
+from services.reports.tables import Account
 from shared.contracts.event import MAX_ID_LENGTH
 from shared.contracts.ticket import Priority
 
@@ -70,10 +71,10 @@ class View:
     after: str | None = None
     mistakes: tuple[str, ...] = ()
 
-    def asked(self, account_id: str) -> Asked:
+    def asked(self, account: Account) -> Asked:
         """Say what all figures are of."""
         return Asked(
-            account_id,
+            account,
             self.days,
             self.agent,
             priorities=(self.priority,) if self.priority else (),

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
 
+import asyncpg
 import msgspec
 from litestar.datastructures import State
 from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator, event
@@ -17,6 +18,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from shared.chassis.prepared import Row
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -84,6 +87,7 @@ def connect(url: str, *, service: str, pool_size: int, statement_seconds: float 
         connect_args={
             "timeout": 5,
             "command_timeout": statement_seconds,
+            "record_class": Row,
             "server_settings": {
                 "application_name": f"closeloop-{service}",
                 "idle_in_transaction_session_timeout": f"{HANGS_AFTER_SECONDS * 1000:.0f}",
@@ -145,4 +149,6 @@ def is_outage(error: BaseException) -> bool:
             return True
         state = getattr(error.orig, "sqlstate", None)
         return state.startswith(_NOT_THE_RECORDS) if state else isinstance(error, OperationalError)
-    return isinstance(error, PoolTimeoutError | TimeoutError | OSError)
+    if isinstance(error, asyncpg.PostgresError):  # of a statement that the driver was handed, see prepared.py
+        return (getattr(error, "sqlstate", None) or "").startswith(_NOT_THE_RECORDS)
+    return isinstance(error, PoolTimeoutError | TimeoutError | OSError | asyncpg.InterfaceError)

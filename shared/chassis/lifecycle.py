@@ -105,8 +105,9 @@ class Service:
 
     @property
     def state(self) -> State:
-        """What routes find in Litestar's state: `sessions`, `clock`, `service`, and what handlers are provided."""
-        return State({"sessions": self.page_sessions, "clock": self.clock, "service": self, **self.provided})
+        """What routes find in Litestar's state, besides what handlers are provided."""
+        own = {"sessions": self.page_sessions, "engine": self.engine, "clock": self.clock, "service": self}
+        return State({**own, **self.provided})
 
     @asynccontextmanager
     async def running(self, _: Litestar) -> AsyncIterator[None]:

@@ -11,18 +11,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import CTE, Connection, Select, Text, bindparam, event, func, literal_column, select, text, true
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, SessionTransaction
 
 from shared.chassis.database import Sessions
 
+ACCOUNT = "closeloop.account"
 EVERY_ACCOUNT = "closeloop.every_account"
 """One of two settings that a transaction makes for itself alone. Not a value of the other: an account may be called
 whatever it likes."""
 
 SEE_EVERY_ACCOUNT = text(f"SET LOCAL {EVERY_ACCOUNT} = 'on'")
-_SEE_ACCOUNT = text("SELECT set_config('closeloop.account', :account_id, true)")
+_SEE_ACCOUNT = text(f"SELECT set_config('{ACCOUNT}', :account_id, true)")
 _WHOSE = "whose rows"
 
 
@@ -66,10 +67,34 @@ async def transaction_of(account_id: str, sessions: Sessions) -> AsyncIterator[A
         yield session
 
 
+def _telling(setting: str, value: Any) -> CTE:
+    # With a value of the CTE's own name no join can go around it.
+    told = select(func.set_config(setting, value, true()).label("told"))
+    return told.cte("whose").prefix_with("MATERIALIZED")
+
+
+WHOSE = _telling(ACCOUNT, bindparam("account_id", type_=Text))
+"""In a statement of `seen`: `WHOSE.c.told` is the account whose rows it sees, a value named `account_id`."""
+
+ANYBODY = _telling(EVERY_ACCOUNT, literal_column("'on'"))
+"""In a statement of `seen` that sees every account: `ANYBODY.c.told` is 'on'."""
+
+
+def seen(rows: Any, *, by: CTE = WHOSE) -> Select:
+    """Write a statement that says itself whose rows it sees, and needs no transaction to say it in.
+
+    `rows` is a SELECT, or several together, that compare `by.c.told` in the WHERE of each: with a value from `by` they
+    cannot be begun before it is there, and by then the setting is made. OFFSET keeps them apart, as one that PostgreSQL
+    could merge with the rest it might begin elsewhere. Rows that were read too early would be none, never others.
+    """
+    its = rows.offset(literal_column("0")).lateral("its")
+    return select(its).select_from(by.join(its, true()))
+
+
 def guard(table: str) -> list[str]:
     """Write the statements that guard a table with a column `account_id`."""
     # Each SELECT is done once for a statement; without it the setting would be looked up for every row.
-    account, every = (f"(SELECT current_setting('{name}', true))" for name in ("closeloop.account", EVERY_ACCOUNT))
+    account, every = (f"(SELECT current_setting('{name}', true))" for name in (ACCOUNT, EVERY_ACCOUNT))
     rows = f"account_id = {account} OR {every} = 'on'"
     return [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",

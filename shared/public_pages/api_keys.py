@@ -56,12 +56,18 @@ def _by_id(table: type[K]) -> Select[K]:
     return select(table).where(table.key_id == bindparam("id"), table.revoked_at.is_(None))
 
 
+def id_of(key: str) -> str | None:
+    """Read the id of a key; None for any text that cannot be one."""
+    shape = _SHAPE.fullmatch(key)
+    return shape[1] if shape else None
+
+
 async def row_of(key: str, table: type[K], session: AsyncSession) -> K | None:
     """Find the row of a key; None for any text that opens nothing."""
-    shape = _SHAPE.fullmatch(key)
-    if shape is None:
+    key_id = id_of(key)
+    if key_id is None:
         return None
-    row = await session.scalar(_by_id(table), {"id": shape[1]})
+    row = await session.scalar(_by_id(table), {"id": key_id})
     return row if row is not None and hmac.compare_digest(row.digest, digest(key)) else None
 
 

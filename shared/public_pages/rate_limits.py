@@ -10,18 +10,19 @@ docs/rate-limits.md has the table; a test compares it with this.
 import hmac
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import TooManyRequestsException
 from prometheus_client import Counter
-from sqlalchemy import DateTime, Executable, Interval, bindparam, case, delete, func, true
+from sqlalchemy import DateTime, FromClause, Interval, LargeBinary, bindparam, case, delete, func, inspect, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.dml import ReturningInsert
 
 from shared.chassis.database import Timestamp, is_outage
 from shared.public_pages.client_address import Network, client_network
@@ -99,16 +100,19 @@ class BucketColumns:
     full_at: Mapped[Timestamp]
 
 
-def _taking_from(table: type[BucketColumns]) -> Executable:
-    """Write the statement that takes one from a bucket, and tells nothing where it refuses."""
-    now, every = bindparam("now", type_=DateTime(timezone=True)), bindparam("every", type_=Interval)
-    begins = case((table.full_at > bindparam("latest"), now), else_=func.greatest(table.full_at, now))
+def taking_from(table: type[BucketColumns], *, where: FromClause | None = None) -> ReturningInsert[Any]:
+    """Write the statement that takes one from a bucket, if there is a row in `where`, and tells nothing if it refuses.
+
+    `RateLimiter.values` are its values.
+    """
+    now, latest, full = (bindparam(name, type_=DateTime(timezone=True)) for name in ("now", "latest", "full"))
+    every = bindparam("every", type_=Interval)
+    begins = case((table.full_at > latest, now), else_=func.greatest(table.full_at, now))
+    first = select(bindparam("bucket", type_=LargeBinary), case((_COMMIT_SOON, now + every)))
     return (
-        insert(table)
-        .values(name=bindparam("bucket"), full_at=case((_COMMIT_SOON, now + every)))
-        .on_conflict_do_update(
-            index_elements=["name"], set_={"full_at": begins + every}, where=begins <= bindparam("full")
-        )
+        insert(inspect(table).local_table)  # the ORM would take its values for columns
+        .from_select(["name", "full_at"], first if where is None else first.select_from(where))
+        .on_conflict_do_update(index_elements=["name"], set_={"full_at": begins + every}, where=begins <= full)
         .returning(table.full_at)
     )
 
@@ -121,6 +125,13 @@ class TooMany(TooManyRequestsException):
         self.seconds = seconds
 
 
+def refusal(limits: Limits, by: str, rate: Rate) -> TooMany:
+    """Count a refusal and make it."""
+    REFUSED.labels(limits.asked, by).inc()
+    # At most that long: a bucket that is refused lacks less than one request.
+    return TooMany(math.ceil(rate.every.total_seconds()))
+
+
 class RateLimiter:
     """Counts requests in `table`. `proxies` are those whose word on a client's address counts."""
 
@@ -128,7 +139,7 @@ class RateLimiter:
         self._key = hmac.digest(key.encode(), b"rate limits", "sha256")
         self._table = table
         self._proxies = proxies
-        self._taking = _taking_from(table)
+        self._taking = taking_from(table)
 
     async def take(
         self,
@@ -137,13 +148,11 @@ class RateLimiter:
         *,
         link: str = "",
         tenant: str = "",
-        session: AsyncSession | None = None,
     ) -> None:
         """Count a request, or raise TooMany.
 
-        In a transaction that ends before the request's begins: buckets are locked for a moment only, and no request
-        waits for a second connection while it holds one. It is its own, or that of `session`, which is committed.
-        Without the table everybody is let through.
+        In a transaction of its own that ends before the request's begins: buckets are locked for a moment only, and no
+        request waits for a second connection while it holds one. Without the table everybody is let through.
         """
         counted = [
             (by, rate, self.bucket(limits, by, whose))
@@ -156,19 +165,16 @@ class RateLimiter:
         ]
         state = request.app.state
         try:
-            async with nullcontext(session) if session else state.sessions() as counting:
-                refused = await self._refused(counting, counted, state.clock())
-                await counting.commit()
+            async with state.sessions() as session:
+                refused = await self._refused(session, counted, state.clock())
+                await session.commit()
         except Exception as failure:
             if not is_outage(failure):
                 raise
             log.warning("rate limits are not counted", reason=type(failure).__name__)
             return
         if refused:
-            by, rate = refused
-            REFUSED.labels(limits.asked, by).inc()
-            # At most that long: a bucket that is refused lacks less than one request.
-            raise TooMany(math.ceil(rate.every.total_seconds()))
+            raise refusal(limits, *refused)
 
     async def _refused(
         self, session: AsyncSession, counted: Sequence[tuple[str, Rate, bytes]], now: datetime
@@ -185,7 +191,12 @@ class RateLimiter:
         return hmac.digest(self._key, f"{limits.asked}\0{by}\0{whose}".encode("utf-8", "surrogatepass"), "sha256")
 
     async def _takes(self, session: AsyncSession, rate: Rate, bucket: bytes, now: datetime) -> bool:
-        parameters = {
+        return bool(await session.scalar(self._taking, self.values(rate, bucket, now)))
+
+    @staticmethod
+    def values(rate: Rate, bucket: bytes, now: datetime) -> dict[str, Any]:
+        """Give the values for a statement of `taking_from`."""
+        return {
             "bucket": bucket,
             "now": now,
             "every": rate.every,
@@ -193,7 +204,6 @@ class RateLimiter:
             # No bucket takes longer to fill. A later time is of a clock that was ahead: nobody is kept out until then.
             "latest": now + rate.at_once * rate.every,
         }
-        return bool(await session.scalar(self._taking, parameters))
 
     async def forget_full(self, session: AsyncSession, now: datetime) -> None:
         """Drop buckets that are full: one that is not there is full, too."""

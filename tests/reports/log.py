@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from sqlalchemy import text
 
 from services.reports.rebuild import Choices, Rebuild, rebuilding
-from services.reports.tables import CsatCell, CsatDaily, Rating, SkippedSurvey
+from services.reports.tables import CsatCell, CsatDaily, CsatKind, Rating, SkippedSurvey
 from services.reports.terminal import Tell
 from shared.chassis.inbox import InboxMessage
 from shared.chassis.lifecycle import Service
@@ -140,7 +140,7 @@ async def everything(stage: Stage) -> dict[str, list]:
             (tuple(getattr(row, column.name) for column in table.__table__.columns) for row in await stage.rows(table)),
             key=repr,
         )
-        for table in (Rating, SkippedSurvey, CsatDaily, CsatCell)
+        for table in (Rating, SkippedSurvey, CsatDaily, CsatKind, CsatCell)
     }
 
 
@@ -150,6 +150,7 @@ async def corrupt(stage: Stage) -> None:
         await session.execute(text("UPDATE ratings SET score = 6 - score, comment = 'rubbish' WHERE score <> 3"))
         await session.execute(text("DELETE FROM ratings WHERE survey_id < 's-05'"))
         await session.execute(text("UPDATE csat_daily SET score_5 = score_5 + 40, pending = 0"))
+        await session.execute(text("UPDATE csat_kinds SET score_1 = score_1 + 1, channel = 'fax'"))
         await session.execute(text("UPDATE csat_cells SET submitted = submitted + 1, assignee_id = 'eve'"))
         await session.execute(text("DELETE FROM skipped_surveys"))
 

@@ -122,7 +122,7 @@ async def test_our_own_failures_give_nothing_away(
         raise failure
 
     await reports.hears(an_account())
-    monkeypatch.setattr(figures, "totals", fail)
+    monkeypatch.setattr(figures, "scores", fail)
 
     response = await ask(reports, "/distribution")
 

@@ -31,7 +31,7 @@ from services.reports import rollup, verification
 from services.reports.__main__ import program
 from services.reports.handlers import COUNT_SURVEYS
 from services.reports.rollup import COUNTS
-from services.reports.tables import CsatCell, CsatDaily, Rating, SkippedSurvey
+from services.reports.tables import CsatCell, CsatDaily, CsatKind, Rating, SkippedSurvey
 from shared.chassis.database import async_driver
 from shared.chassis.inbox import InboxMessage
 from shared.chassis.migrations import migrate
@@ -227,7 +227,7 @@ class Events(RuleBasedStateMachine):
 
     @invariant()
     def the_rollups_are_the_model(self) -> None:
-        """Every count of every day, by all that is counted by and by agent alone, and no other."""
+        """Every count of every day, by all that is counted by, by agent alone and by kind alone, and no other."""
         cells = {
             ((row.account_id, row.day, (*(getattr(row, name) for name in ABOUT),)), name): getattr(row, name)
             for row in self.do(self.stage.rows(CsatCell))
@@ -237,11 +237,19 @@ class Events(RuleBasedStateMachine):
         counts = self.model.counts()
         assert cells == dict(counts)
         daily: Counter[tuple[str, date, str | None, str]] = Counter()
+        kinds: Counter[tuple[str, date, str | None, str | None, str]] = Counter()
         for ((account_id, day, about), name), count in counts.items():
             daily[account_id, day, about[2], name] += count
+            kinds[account_id, day, about[3], about[4], name] += count
         assert dict(daily) == {
             (row.account_id, row.day, row.agent_id, name): getattr(row, name)
             for row in self.do(self.stage.rows(CsatDaily))
+            for name in COUNTS
+            if getattr(row, name)
+        }
+        assert dict(kinds) == {
+            (row.account_id, row.day, row.priority, row.channel, name): getattr(row, name)
+            for row in self.do(self.stage.rows(CsatKind))
             for name in COUNTS
             if getattr(row, name)
         }
@@ -386,8 +394,8 @@ async def test_ratings_from_before_there_was_a_rollup_are_counted_by_its_migrati
 def test_nobody_changes_what_is_counted_past_the_rollup() -> None:
     """A change that is not counted would make every report wrong until somebody verifies."""
     changes = re.compile(
-        r"\b(insert|update|delete)\((Rating|SkippedSurvey|CsatDaily|CsatCell)\b"
-        r"|(INSERT INTO|UPDATE|DELETE FROM) (ratings|skipped_surveys|csat_daily|csat_cells|\{(name|rollup)\})"
+        r"\b(insert|update|delete)\((Rating|SkippedSurvey|CsatDaily|CsatKind|CsatCell)\b"
+        r"|(INSERT INTO|UPDATE|DELETE FROM) (ratings|skipped_surveys|csat_(daily|kinds|cells)|\{(name|rollup)\})"
     )
     found = {path.name for path in MIGRATIONS.parent.glob("*.py") if changes.search(path.read_text())}
 

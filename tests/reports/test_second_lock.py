@@ -4,21 +4,28 @@ No policy binds a superuser; on stage the service connects as it is deployed, as
 more. tests/attacks/test_second_lock.py has what holds for each service.
 """
 
+from dataclasses import replace
+from datetime import date
+
 import asyncpg
 import pytest
 import pytest_asyncio
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from services.reports import verification
+from services.reports import queries, verification
+from services.reports.asked import Asked, Search
+from services.reports.days import Days
 from services.reports.shadow import Shadow
-from services.reports.tables import Account, ApiKey, CsatCell, CsatDaily, Erasure, Rating, SkippedSurvey
-from shared.chassis.tenancy import guard, session_of
-from tests.builders import an_account
+from services.reports.tables import Account, ApiKey, CsatCell, CsatDaily, CsatKind, Erasure, Rating, SkippedSurvey
+from shared.chassis.database import connect
+from shared.chassis.prepared import Prepared
+from shared.chassis.tenancy import ANYBODY, WHOSE, guard, seen, session_of
+from tests.builders import ADA, an_account
 from tests.reports.told import a_key, answered, ask, skipped, told
 from tests.stage import Stage
 
-GUARDED = (Account, ApiKey, CsatCell, CsatDaily, Erasure, Rating, SkippedSurvey)
+GUARDED = (Account, ApiKey, CsatCell, CsatDaily, CsatKind, Erasure, Rating, SkippedSurvey)
 
 
 @pytest_asyncio.fixture
@@ -50,6 +57,7 @@ async def test_a_query_that_forgets_its_account_sees_one_accounts_rows(locked: S
         "accounts": 1,
         "api_keys": 1,
         "csat_cells": 1,
+        "csat_kinds": 1,
         "csat_daily": 1,
         "erasures": 0,
         "ratings": 1,
@@ -99,6 +107,46 @@ async def test_what_one_transaction_said_does_not_hold_for_the_next(locked: Stag
         assert set((await counts(locked, None)).values()) == {0}
 
 
+async def test_a_statement_that_says_itself_whose_rows_it_sees_sees_no_others(locked: Stage) -> None:
+    """It has no transaction before or after it: neither its own WHERE nor what is left on its connection opens more."""
+    engine = locked.service.engine
+    forgetful = Prepared(seen(select(Rating.comment).where(WHOSE.c.told != "")))
+    too_early = Prepared(select(Rating.comment))
+    whole = Prepared(seen(select(Rating.comment).where(ANYBODY.c.told == "on"), by=ANYBODY))
+
+    for account_id in ("acme", "evil") * 10:
+        rows = await forgetful.rows(engine, {"account_id": account_id})
+        assert [row.comment for row in rows] == [f"words of {account_id}"]
+        assert await too_early.rows(engine, {}) == []
+        assert len(await whole.rows(engine, {})) == 2
+        assert await too_early.rows(engine, {}) == []
+
+
+async def test_no_statement_is_begun_before_it_has_said_whose_rows_it_sees(locked: Stage) -> None:
+    """It would see nothing, whichever way PostgreSQL goes about it."""
+    for ways in ("enable_indexscan, enable_bitmapscan, enable_indexonlyscan", "enable_nestloop", "enable_seqscan"):
+        engine = connect(locked.service.settings.database_url, service="reports", pool_size=1)
+        try:
+            async with engine.connect() as connection:
+                for way in ways.split(", "):
+                    await connection.execute(text(f"SET {way} = off"))
+                await connection.execute(text("SET plan_cache_mode = force_generic_plan"))
+                await connection.commit()
+            asked = Asked(Account(account_id="acme"), Days(date(2026, 3, 1), date(2026, 4, 1)))
+            for shaped in (asked, replace(asked, priorities=("normal",)), replace(asked, attribution="assignee")):
+                now, before = await queries.totals(shaped, engine)
+                assert (now.score_5, before.score_5) == (1, 0)
+                assert len(await queries.totals_by("channel", shaped, engine)) == 1
+                assert len(await queries.scores_by_day(shaped, engine)) == 1
+                (agent,) = await queries.scores_by_agent(shaped, engine)
+                assert (agent.name, agent.score_5) == (ADA.name, 1)
+                assert len(await queries.responses(shaped, engine, 9, search=Search(text="words"))) == 1
+            assert await queries.response(asked, engine, "s-acme")
+            assert await queries.has_surveys("acme", engine)
+        finally:
+            await engine.dispose()
+
+
 async def test_pages_and_api_work_behind_it(locked: Stage) -> None:
     """Each key sees its account as before, and signs in to it."""
     for account_id, average in (("acme", 5.0), ("evil", 1.0)):
@@ -138,7 +186,7 @@ async def test_operators_see_every_account(locked: Stage) -> None:
                     " AND relnamespace = 'shadow'::regnamespace ORDER BY 1"
                 )
             )
-            assert guarded.all() == ["csat_cells", "csat_daily", "erasures", "ratings", "skipped_surveys"]
+            assert guarded.all() == ["csat_cells", "csat_daily", "csat_kinds", "erasures", "ratings", "skipped_surveys"]
         await shadow.engine.dispose()
     async with locked.service.engine.begin() as connection:
         await connection.execute(text("DROP SCHEMA shadow CASCADE"))

@@ -73,10 +73,11 @@ async def test_a_count_that_is_wrong_is_named_with_its_day_and_agent(
 
 
 async def test_a_cell_that_is_wrong_is_named_with_all_that_it_is_counted_by(reports: Stage, operator: Operator) -> None:
-    """The other rollup may be right; both are repaired."""
+    """The other rollups may be right; all are repaired."""
     await hear_of_two_accounts(reports)
     await corrupt(reports, "UPDATE csat_cells SET score_5 = 7 WHERE score_5 = 1")
     await corrupt(reports, "DELETE FROM csat_cells WHERE pending = 1")
+    await corrupt(reports, "UPDATE csat_kinds SET score_5 = 8 WHERE score_5 = 1")
 
     verified = await operator.types("verify", "--repair")
 
@@ -84,6 +85,7 @@ async def test_a_cell_that_is_wrong_is_named_with_all_that_it_is_counted_by(repo
     cell = "assignee {0}, last replier –, agent {0}, priority normal, channel email"
     assert f"acme 2026-03-02 {cell.format('ada')} score_5 7 1" in rows
     assert f"acme 2026-03-02 {cell.format('ben')} pending 0 1" in rows
+    assert "acme 2026-03-02 priority normal, channel email score_5 8 1" in rows
     assert not [row for row in rows if row.startswith("acme 2026-03-02 ada")]
     assert (await operator.types("verify")).exit_code == 0
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from litestar.datastructures import MultiDict
 
+from services.reports.asked import Attribution
 from services.reports.days import PRESETS, Days
-from services.reports.queries import Attribution
 from services.reports.view import MOST_PERIODS, Sort, View, view_of
 from shared.contracts.ticket import Priority
 

@@ -1,0 +1,150 @@
+"""What a report is about, and how that becomes a WHERE: as one, so that no statement can forget a part."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import ARRAY, ColumnElement, Date, Integer, Text, and_, bindparam, func, or_, true
+from sqlalchemy.orm import InstrumentedAttribute
+
+from services.reports.days import Days
+from services.reports.rollup import KEYS
+from services.reports.tables import Account, CsatCell, CsatDaily, CsatKind, Rating
+from shared.chassis.tenancy import WHOSE
+from shared.contracts.ticket import Priority
+
+Attribution = Literal["credited", "assignee", "last_replier"]
+"""Whose a ticket is: its assignee's and else of who replied last; its assignee's alone; of who replied last alone."""
+
+Rollup = type[CsatKind] | type[CsatDaily] | type[CsatCell]
+_BY_SIZE: tuple[Rollup, ...] = (CsatKind, CsatDaily, CsatCell)
+_AGENTS = {"credited": "agent", "assignee": "assignee", "last_replier": "last_replier"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Which filters there are, whatever they let through."""
+
+    agent: bool
+    priorities: bool
+    channels: bool
+    attribution: Attribution
+
+    @property
+    def agent_id(self) -> str:
+        """The column that says whose a ticket is."""
+        return f"{_AGENTS[self.attribution]}_id"
+
+    @property
+    def agent_name(self) -> InstrumentedAttribute:
+        """The column with the name of whose a ticket is."""
+        return getattr(Rating, f"{_AGENTS[self.attribution]}_name")
+
+    def rollup(self, *by: str) -> Rollup:
+        """The smallest rollup that knows what is filtered by, and what is asked for `by`."""
+        filters = {self.agent_id: self.agent, "priority": self.priorities, "channel": self.channels}
+        needed = {*by, *(column for column, is_there in filters.items() if is_there)}
+        return next(rollup for rollup in _BY_SIZE if needed <= set(KEYS[rollup.__tablename__]))
+
+    def covers(
+        self, table: Rollup | type[Rating], day: InstrumentedAttribute, *, before: bool = False
+    ) -> ColumnElement[bool]:
+        """Match the table's rows that fit, of those whose `day` is in the range, or in the one before."""
+        start, end = ("before_start", "before_end") if before else ("start", "end")
+        conditions = [
+            table.account_id == WHOSE.c.told,
+            day >= bindparam(start, type_=Date),
+            day < bindparam(end, type_=Date),
+        ]
+        if self.agent:
+            conditions.append(getattr(table, self.agent_id) == bindparam("agent_id", type_=Text))
+        for name, several, is_there in (
+            ("priority", "priorities", self.priorities),
+            ("channel", "channels", self.channels),
+        ):
+            if is_there:
+                conditions.append(getattr(table, name) == func.any(bindparam(several, type_=ARRAY(Text))))
+        return and_(*conditions)
+
+    @property
+    def answered(self) -> ColumnElement[bool]:
+        """Match the responses given in the range."""
+        return and_(self.covers(Rating, Rating.submitted_day), Rating.submitted_at.is_not(None))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a report is about: an account, a range of its days, and all of its tickets or those that fit."""
+
+    account: Account
+    days: Days
+    agent_id: str | None = None
+    priorities: tuple[Priority, ...] = ()
+    """Any of them; none stands for all."""
+    channels: tuple[str, ...] = ()
+    attribution: Attribution = "credited"
+    compared_with: Days | None = None
+    """The days before; None for as many, right before."""
+
+    @property
+    def before(self) -> Days:
+        """The days to compare with."""
+        return self.compared_with or self.days.before
+
+    @property
+    def shape(self) -> Shape:
+        """Which filters there are."""
+        return Shape(self.agent_id is not None, bool(self.priorities), bool(self.channels), self.attribution)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the statements' values are."""
+        before = self.before
+        return {
+            "account_id": self.account.account_id,
+            "start": self.days.start,
+            "end": self.days.end,
+            "before_start": before.start,
+            "before_end": before.end,
+            "agent_id": self.agent_id,
+            "priorities": self.priorities,
+            "channels": self.channels,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which responses to list, of those that a report is about."""
+
+    scores: tuple[int, ...] = ()
+    """Any of them; none stands for all."""
+    reason: str | None = None
+    commented: bool = False
+    text: str = ""
+    """In the comment, the subject or the requester's name; upper and lower case are one."""
+
+    @property
+    def shape(self) -> tuple[bool, bool, bool, bool]:
+        """Which of these are asked for."""
+        return bool(self.scores), self.reason is not None, self.commented, bool(self.text)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the statements' values are."""
+        text = self.text.replace("/", "//").replace("%", "/%").replace("_", "/_")
+        return {"scores": self.scores, "reason": self.reason, "text": f"%{text}%"}
+
+
+def finds(scores: bool, reason: bool, commented: bool, text: bool) -> ColumnElement[bool]:
+    """Match the responses of a search."""
+    conditions: list[ColumnElement[bool]] = []
+    if scores:
+        conditions.append(Rating.score == func.any(bindparam("scores", type_=ARRAY(Integer))))
+    if reason:
+        conditions.append(Rating.reason == bindparam("reason", type_=Text))
+    if commented:
+        conditions.append(Rating.comment != "")
+    if text:
+        words = func.lower(bindparam("text", type_=Text))
+        found = (Rating.comment, Rating.subject, Rating.requester_name)
+        conditions.append(or_(*(func.lower(column).like(words, escape="/") for column in found)))
+    return and_(true(), *conditions)
