@@ -1,9 +1,10 @@
 """Ranges of whole days, half-open as intervals should be, those with a name, and the periods they are shown in."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal, get_args
+
+from msgspec import Struct
 
 MAX_DAYS = 5 * 365 + 2
 """Five years with two leap days."""
@@ -41,8 +42,7 @@ class WrongDays(ValueError):
         self.end = end
 
 
-@dataclass(frozen=True, slots=True)
-class Days:
+class Days(Struct, frozen=True):
     """The days from `start` to before `end`."""
 
     start: date

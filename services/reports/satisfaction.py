@@ -8,19 +8,21 @@ range can rise.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from math import hypot, sqrt
 from statistics import NormalDist
 from typing import Literal
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 SCORES = range(1, 6)
-SATISFIED = range(4, 6)
 
 ENOUGH = 5
 """Responses to rank or compare. With fewer, even unanimous ones leave about half of all shares possible: noise."""
 
 CONFIDENCE = 0.95
 _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+_Z_SQUARED = _Z**2
 
 State = Literal["pending", "submitted", "expired", "withdrawn", "undeliverable"]
 """What became of a survey."""
@@ -29,8 +31,7 @@ Reason = Literal["disabled", "no_address", "too_old", "not_sampled", "opted_out"
 """Why a resolution led to no survey."""
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     """`part` of `n`, with the interval that holds the true share with 95 % confidence. All None when `n` is 0."""
 
     n: int
@@ -51,23 +52,21 @@ def share(part: int, n: int) -> Share:
     if n == 0:
         return Share(0)
     value = part / n
-    shrink = 1 + _Z**2 / n
-    centre = (value + _Z**2 / (2 * n)) / shrink
-    margin = _Z * sqrt(value * (1 - value) / n + _Z**2 / (4 * n**2)) / shrink
+    shrink = 1 + _Z_SQUARED / n
+    centre = (value + _Z_SQUARED / (2 * n)) / shrink
+    margin = _Z * sqrt(value * (1 - value) / n + _Z_SQUARED / (4 * n * n)) / shrink
     # The formula touches 0 and 1 exactly; floating point may miss them by a hair, and may miss the value itself.
     return Share(n, value, max(0.0, min(value, centre - margin)), min(1.0, max(value, centre + margin)))
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """What holds a true value with 95 % confidence."""
 
     low: float
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """What a figure is more than it was before, with the interval that holds the true difference."""
 
     value: float
@@ -101,19 +100,20 @@ def _students_t(freedom: float) -> float:
 
     Source: M. Abramowitz and I. A. Stegun, "Handbook of Mathematical Functions" (1964), 26.7.5.
     """
-    z = _Z
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return sum(term / freedom**power for power, term in enumerate(terms))
+    first, second, third, fourth, fifth = _TERMS
+    return first + (second + (third + (fourth + fifth / freedom) / freedom) / freedom) / freedom
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
+_TERMS = (
+    _Z,
+    (_Z**3 + _Z) / 4,
+    (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / 96,
+    (3 * _Z**7 + 19 * _Z**5 + 17 * _Z**3 - 15 * _Z) / 384,
+    (79 * _Z**9 + 776 * _Z**7 + 1482 * _Z**5 - 1920 * _Z**3 - 945 * _Z) / 92160,
+)
+
+
+class Scores(Struct, frozen=True):
     """How often each score was given: `counts[0]` ones to `counts[4]` fives."""
 
     counts: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
@@ -124,17 +124,26 @@ class Scores:
         return sum(self.counts)
 
     @property
+    def stars(self) -> int:
+        """All scores together."""
+        one, two, three, four, five = self.counts
+        return one + 2 * two + 3 * three + 4 * four + 5 * five
+
+    @property
     def average(self) -> float | None:
         """The mean score, 1 to 5; None without responses."""
-        return sum(score * count for score, count in zip(SCORES, self.counts, strict=True)) / self.n if self.n else None
+        n = self.n
+        return self.stars / n if n else None
 
     @property
     def variance(self) -> float | None:
         """The sample variance, of which the population's is expected; None with fewer than two responses."""
-        mean = self.average
-        if mean is None or self.n < 2:
+        n = self.n
+        if n < 2:
             return None
-        return sum(count * (score - mean) ** 2 for score, count in zip(SCORES, self.counts, strict=True)) / (self.n - 1)
+        one, two, three, four, five = self.counts
+        squares = one + 4 * two + 9 * three + 16 * four + 25 * five
+        return (n * squares - self.stars**2) / (n * (n - 1))  # of integers, so nothing is lost
 
     @property
     def average_interval(self) -> Interval | None:
@@ -143,16 +152,16 @@ class Scores:
         None with fewer than ENOUGH responses, and where all agree: how far others would stray cannot be told from them.
         Source: Student, "The probable error of a mean", Biometrika 6 (1908), 1-25.
         """
-        average, variance = self.average, self.variance
-        if self.n < ENOUGH or average is None or not variance:
+        n, average, variance = self.n, self.average, self.variance
+        if n < ENOUGH or average is None or not variance:
             return None
-        margin = _students_t(self.n - 1) * sqrt(variance / self.n)
+        margin = _students_t(n - 1) * sqrt(variance / n)
         return Interval(max(1.0, average - margin), min(5.0, average + margin))
 
     @property
     def csat(self) -> Share:
         """The share of fours and fives among all responses."""
-        return share(sum(self.counts[score - 1] for score in SATISFIED), self.n)
+        return share(self.counts[3] + self.counts[4], self.n)
 
     @property
     def can_be_ranked(self) -> bool:
@@ -166,10 +175,8 @@ class Scores:
     @staticmethod
     def total(some: Iterable["Scores"]) -> "Scores":
         """Add up."""
-        sums = [0, 0, 0, 0, 0]
-        for scores in some:
-            sums = [left + right for left, right in zip(sums, scores.counts, strict=True)]
-        return Scores((sums[0], sums[1], sums[2], sums[3], sums[4]))
+        sums = [sum(column) for column in zip(*(scores.counts for scores in some), strict=True)]
+        return Scores((sums[0], sums[1], sums[2], sums[3], sums[4])) if sums else Scores()
 
 
 def difference_of_averages(now: Scores, before: Scores) -> Difference | None:
@@ -200,8 +207,7 @@ def response_rate(surveys: Mapping[State, int]) -> Share:
     return share(answered, answered + surveys.get("pending", 0) + surveys.get("expired", 0))
 
 
-@dataclass(frozen=True, slots=True)
-class Agent:
+class Agent(Struct, frozen=True):
     """An agent's scores. `agent_id` None stands for the tickets that were nobody's."""
 
     agent_id: str | None
@@ -217,9 +223,6 @@ def ranked(agents: Iterable[Agent]) -> list[Agent]:
     come after them by name and have no rank, and so does nobody, at the very end.
     """
 
-    def figures(agent: Agent) -> tuple[float, float]:
-        return agent.scores.csat.low or 0.0, agent.scores.average or 0.0
-
     def by_name(agent: Agent) -> tuple[str, str]:
         return (agent.name or "").casefold(), agent.agent_id or ""
 
@@ -227,11 +230,15 @@ def ranked(agents: Iterable[Agent]) -> list[Agent]:
         return agent.agent_id is not None and agent.scores.can_be_ranked
 
     everybody = sorted(agents, key=by_name)
-    comparable = [agent for agent in everybody if is_comparable(agent)]
-    comparable.sort(key=figures, reverse=True)
+    comparable = [
+        ((agent.scores.csat.low or 0.0, agent.scores.average or 0.0), agent)
+        for agent in everybody
+        if is_comparable(agent)
+    ]
+    comparable.sort(key=lambda each: each[0], reverse=True)
     ranks: dict[tuple[float, float], int] = {}
-    for place, agent in enumerate(comparable, start=1):
-        ranks.setdefault(figures(agent), place)
+    for place, (figures, _) in enumerate(comparable, start=1):
+        ranks.setdefault(figures, place)
     others = [agent for agent in everybody if not is_comparable(agent)]
     others.sort(key=lambda agent: agent.agent_id is None)
-    return [replace(agent, rank=ranks[figures(agent)]) for agent in comparable] + others
+    return [replace(agent, rank=ranks[figures]) for figures, agent in comparable] + others

@@ -11,6 +11,7 @@ import asyncpg
 from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 _DIALECT = dialect()
 
@@ -38,7 +39,9 @@ class Prepared:
     async def rows(self, engine: AsyncEngine, values: Mapping[str, Any]) -> list[Row]:
         """Execute it as a transaction of its own. Raises what asyncpg raises, and KeyError without a value."""
         arguments = [values[name] if name in values else self._constants[name] for name in self._names]
-        async with engine.connect() as connection:
-            driver = (await connection.get_raw_connection()).driver_connection
-            assert driver is not None
+        pooled = await engine.raw_connection()
+        try:
+            driver: Any = pooled.driver_connection
             return await driver.fetch(self.text, *arguments)
+        finally:
+            await greenlet_spawn(pooled.close)

@@ -14,7 +14,7 @@ import structlog
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from litestar import Litestar, MediaType, Request, Response
-from litestar.datastructures import MutableScopeHeaders, State
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.plugins.jinja import JinjaTemplateEngine
@@ -60,6 +60,9 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+_FOR_EVER = (b"cache-control", b"public, max-age=31536000, immutable")
+_NOT_AT_ALL = (b"cache-control", b"no-store")
 
 log = structlog.get_logger()
 
@@ -185,13 +188,10 @@ async def add_headers(message: Message, scope: Scope) -> None:
     """Put our headers on every response, errors included."""
     if message["type"] != "http.response.start":
         return
-    headers = MutableScopeHeaders.from_message(message)
-    for name, value in HEADERS.items():
-        headers.setdefault(name, value)
-    if message["status"] == 200 and _is_current_asset(scope):
-        headers.setdefault("Cache-Control", "public, max-age=31536000, immutable")
-    else:
-        headers.setdefault("Cache-Control", "no-store")
+    kept = _FOR_EVER if message["status"] == 200 and _is_current_asset(scope) else _NOT_AT_ALL
+    headers = list(message["headers"])
+    there = {name.lower() for name, _ in headers}
+    message["headers"] = headers + [(name, value) for name, value in (*_HEADERS, kept) if name not in there]
 
 
 def _is_current_asset(scope: Scope) -> bool:

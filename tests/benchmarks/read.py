@@ -51,8 +51,7 @@ _STATE_COUNTS = ", ".join(f"count(*) FILTER (WHERE state = '{state}')::int" for 
 _SKIP_COUNTS = ", ".join(f"count(*) FILTER (WHERE reason = '{reason}')::int" for reason in get_args(Reason))
 _ASKED = "account_id = $1 AND {day} >= $2::date AND {day} < $3::date"
 _BEFORE = "account_id = $1 AND {day} >= $2::date - ($3::date - $2::date) AND {day} < $2::date"
-_ROLLUP = f"FROM csat_daily WHERE {_ASKED.format(day='day')}"
-_CELLS = f"FROM csat_cells WHERE {_ASKED.format(day='day')}"
+_DAILY, _KINDS = (f"FROM {rollup} WHERE {_ASKED.format(day='day')}" for rollup in ("csat_daily", "csat_kinds"))
 _ANSWERED = f"FROM raw.ratings WHERE {_ASKED.format(day='submitted_day')}"
 _NEWEST_NAME = f"""
     SELECT agents.*, newest.agent_name FROM ({{counts}}) AS agents LEFT JOIN LATERAL (
@@ -131,7 +130,7 @@ def _told_totals(answer: dict) -> Any:
     return _told(answer["satisfaction"]), answer["surveys"], answer["skipped"], tuple(before[:2]), before[2]
 
 
-def _summary(name: str, rollup: str = "csat_daily", own: str = "", **parameters: str) -> Endpoint:
+def _summary(name: str, rollup: str = "csat_kinds", own: str = "", **parameters: str) -> Endpoint:
     sums = ", ".join(f"sum({count})::int" for count in COUNTS)
     ranges = tuple(enumerate((_ASKED, _BEFORE)))
     return Endpoint(
@@ -158,7 +157,7 @@ def _trend(granularity: str) -> Endpoint:
     return Endpoint(
         name=f"trend by {granularity}",
         path="/trend",
-        rollup=f"SELECT {period.format(day='day')} AS period, {_SCORE_SUMS} {_ROLLUP} GROUP BY period",
+        rollup=f"SELECT {period.format(day='day')} AS period, {_SCORE_SUMS} {_KINDS} GROUP BY period",
         raw=f"SELECT {period.format(day='submitted_day')} AS period, {_SCORE_COUNTS} {_ANSWERED} GROUP BY period",
         of_rows=_by_name,
         of_answer=lambda answer: _told_by_name("from", answer["periods"]),
@@ -173,7 +172,7 @@ def _breakdown(dimension: str, several: str) -> Endpoint:
     return Endpoint(
         name=several,
         path=f"/{several}",
-        rollup=f"SELECT {dimension}, {_SCORE_SUMS}, {states} {_CELLS} GROUP BY {dimension}",
+        rollup=f"SELECT {dimension}, {_SCORE_SUMS}, {states} {_KINDS} GROUP BY {dimension}",
         raw=f"SELECT * FROM (SELECT {dimension}, {_SCORE_COUNTS} {_ANSWERED} GROUP BY {dimension}) AS answered"
         f" LEFT JOIN (SELECT {dimension}, {counts} {created} GROUP BY {dimension}) AS created USING ({dimension})",
         of_rows=lambda rows: {
@@ -223,7 +222,7 @@ def endpoints(account: Account) -> list[Endpoint]:
         Endpoint(
             name="distribution",
             path="/distribution",
-            rollup=f"SELECT {_SCORE_SUMS} {_ROLLUP}",
+            rollup=f"SELECT {_SCORE_SUMS} {_KINDS}",
             raw=f"SELECT {_SCORE_COUNTS} {_ANSWERED}",
             of_rows=lambda rows: [count or 0 for count in rows[0]],
             of_answer=lambda answer: [each["responses"] for each in answer["scores"]],
@@ -234,7 +233,7 @@ def endpoints(account: Account) -> list[Endpoint]:
         Endpoint(
             name="agents",
             path="/agents",
-            rollup=_NEWEST_NAME.format(counts=f"SELECT agent_id, {_SCORE_SUMS} {_ROLLUP} GROUP BY agent_id"),
+            rollup=_NEWEST_NAME.format(counts=f"SELECT agent_id, {_SCORE_SUMS} {_DAILY} GROUP BY agent_id"),
             raw=_NEWEST_NAME.format(counts=f"SELECT agent_id, {_SCORE_COUNTS} {_ANSWERED} GROUP BY agent_id"),
             of_rows=lambda rows: {row[0]: (row[6], _figures(row[1:6])) for row in rows if sum(row[1:6])},
             of_answer=lambda answer: {
@@ -242,10 +241,10 @@ def endpoints(account: Account) -> list[Endpoint]:
             },
             parameters={},
         ),
-        _summary("summary of an agent", own=f"AND agent_id = '{agent}'", agent=agent),
+        _summary("summary of an agent", "csat_daily", own=f"AND agent_id = '{agent}'", agent=agent),
         _summary(
             "summary of urgent email",
-            "csat_cells",
+            "csat_kinds",
             "AND priority = 'urgent' AND channel = 'email'",
             priority="urgent",
             channel="email",
