@@ -7,7 +7,7 @@ Where two say the same kind of thing, the earlier one stays, but for a reopening
 order of a survey's events ends in the same row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -92,56 +92,53 @@ async def keep_name_and_time_zone(updated: AccountUpdated, session: AsyncSession
 async def count_surveys(created: Sequence[SurveyCreated], session: AsyncSession, _: datetime) -> None:
     """Keep that somebody was asked."""
     zones = await _zones(created, session)
-    await rollup.change(session, COUNT_SURVEYS, [_facts(each, zones) for each in created])
+    await rollup.change(session, COUNT_SURVEYS, _facts(created, zones))
 
 
 @events.on_batch(SurveySubmitted)
 async def keep_ratings(submitted: Sequence[SurveySubmitted], session: AsyncSession, _: datetime) -> None:
     """Keep what requesters answered."""
     zones = await _zones(submitted, session)
-    rows = [
-        _facts(each, zones)
-        | {
-            "score": each.score,
-            "comment": each.comment,
-            "reason": each.reason.code if each.reason else None,
-            "submitted_at": each.submitted_at,
-            "submitted_day": each.submitted_at.astimezone(zones[each.account_id]).date(),
-        }
-        for each in submitted
-    ]
-    await rollup.change(session, KEEP_RATINGS, rows)
+    answers = {
+        "score": [each.score for each in submitted],
+        "comment": [each.comment for each in submitted],
+        "reason": [each.reason.code if each.reason else None for each in submitted],
+        "submitted_at": [each.submitted_at for each in submitted],
+        "submitted_day": [each.submitted_at.astimezone(zones[each.account_id]).date() for each in submitted],
+    }
+    await rollup.change(session, KEEP_RATINGS, _facts(submitted, zones) | answers)
 
 
 @events.on_batch(SurveyExpired)
 async def keep_expiries(expired: Sequence[SurveyExpired], session: AsyncSession, _: datetime) -> None:
     """Keep that surveys can no longer be answered. One that was answered stays answered."""
     zones = await _zones(expired, session)
-    rows = [_facts(each, zones) | {"expired_at": each.expired_at, "expired_reason": each.reason} for each in expired]
-    await rollup.change(session, KEEP_EXPIRIES, rows)
+    ends = {
+        "expired_reason": [each.reason for each in expired],
+        "expired_at": [each.expired_at for each in expired],
+    }
+    await rollup.change(session, KEEP_EXPIRIES, _facts(expired, zones) | ends)
 
 
 @events.on_batch(SurveySkipped)
 async def count_skipped_surveys(skipped: Sequence[SurveySkipped], session: AsyncSession, _: datetime) -> None:
     """Keep that nobody was asked, and why."""
     zones = await _zones(skipped, session)
-    rows = [
-        {
-            "account_id": each.account_id,
-            "ticket_id": each.ticket.ticket_id,
-            "resolved_version": each.ticket.version,
-            "agent_id": _id(each.ticket.credited_agent),  # whom the rating would have been about
-            "assignee_id": _id(each.ticket.assignee),
-            "last_replier_id": _id(each.ticket.last_replier),
-            "priority": each.ticket.priority,
-            "channel": each.ticket.channel[:MAX_ID_LENGTH],
-            "reason": each.reason,
-            "skipped_at": each.skipped_at,
-            "skipped_day": each.skipped_at.astimezone(zones[each.account_id]).date(),
-        }
-        for each in skipped
-    ]
-    await rollup.change(session, COUNT_SKIPPED_SURVEYS, rows)
+    tickets = [each.ticket for each in skipped]
+    columns = {
+        "account_id": [each.account_id for each in skipped],
+        "ticket_id": [ticket.ticket_id for ticket in tickets],
+        "resolved_version": [ticket.version for ticket in tickets],
+        "agent_id": _ids(ticket.credited_agent for ticket in tickets),  # whom the rating would have been about
+        "assignee_id": _ids(ticket.assignee for ticket in tickets),
+        "last_replier_id": _ids(ticket.last_replier for ticket in tickets),
+        "priority": [ticket.priority for ticket in tickets],
+        "channel": [ticket.channel[:MAX_ID_LENGTH] for ticket in tickets],
+        "reason": [each.reason for each in skipped],
+        "skipped_at": [each.skipped_at for each in skipped],
+        "skipped_day": [each.skipped_at.astimezone(zones[each.account_id]).date() for each in skipped],
+    }
+    await rollup.change(session, COUNT_SKIPPED_SURVEYS, columns)
 
 
 @events.on(RequesterErased)
@@ -162,32 +159,32 @@ async def _zones(events: Sequence[Event], session: AsyncSession) -> dict[str, Zo
     return zones
 
 
-def _facts(event: SurveyEvent, zones: Mapping[str, ZoneInfo]) -> dict[str, Any]:
-    """List what every event of a survey knows."""
-    survey = event.survey
+def _facts(events: Sequence[SurveyEvent], zones: Mapping[str, ZoneInfo]) -> dict[str, list[Any]]:
+    """List what every event of a survey knows, by column."""
+    surveys = [event.survey for event in events]
     return {
-        "account_id": event.account_id,
-        "survey_id": survey.survey_id,
-        "ticket_id": survey.ticket_id,
-        "subject": survey.subject,
-        "requester_name": survey.requester_name,
-        "requester_id": survey.requester_id,
-        "agent_id": _id(survey.agent),
-        "agent_name": _name(survey.agent),
-        "assignee_id": _id(survey.assignee),
-        "assignee_name": _name(survey.assignee),
-        "last_replier_id": _id(survey.last_replier),
-        "last_replier_name": _name(survey.last_replier),
-        "priority": survey.priority,
-        "channel": survey.channel[:MAX_ID_LENGTH],  # counted by, and the database bounds what it can find rows by
-        "created_at": survey.created_at,
-        "created_day": survey.created_at.astimezone(zones[event.account_id]).date(),
+        "account_id": [event.account_id for event in events],
+        "survey_id": [survey.survey_id for survey in surveys],
+        "ticket_id": [survey.ticket_id for survey in surveys],
+        "subject": [survey.subject for survey in surveys],
+        "requester_name": [survey.requester_name for survey in surveys],
+        "requester_id": [survey.requester_id for survey in surveys],
+        "agent_id": _ids(survey.agent for survey in surveys),
+        "agent_name": _names(survey.agent for survey in surveys),
+        "assignee_id": _ids(survey.assignee for survey in surveys),
+        "assignee_name": _names(survey.assignee for survey in surveys),
+        "last_replier_id": _ids(survey.last_replier for survey in surveys),
+        "last_replier_name": _names(survey.last_replier for survey in surveys),
+        "priority": [survey.priority for survey in surveys],
+        "channel": [survey.channel[:MAX_ID_LENGTH] for survey in surveys],  # an index bounds what it holds
+        "created_at": [survey.created_at for survey in surveys],
+        "created_day": [event.survey.created_at.astimezone(zones[event.account_id]).date() for event in events],
     }
 
 
-def _id(agent: Agent | None) -> str | None:
-    return agent.agent_id if agent else None
+def _ids(agents: Iterable[Agent | None]) -> list[str | None]:
+    return [agent.agent_id if agent else None for agent in agents]
 
 
-def _name(agent: Agent | None) -> str | None:
-    return agent.name if agent else None
+def _names(agents: Iterable[Agent | None]) -> list[str | None]:
+    return [agent.name if agent else None for agent in agents]

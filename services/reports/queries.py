@@ -49,7 +49,7 @@ _NEWEST_FIRST = tuple(column.desc() for column in _PLACE)
 
 def scores_of(row: Row) -> Scores:
     """Read the five counts at the end of a row."""
-    return Scores(tuple(row[-5:]))
+    return Scores(row[-5:])
 
 
 @cache

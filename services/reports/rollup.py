@@ -119,13 +119,14 @@ def _type(table: type[Rating] | type[SkippedSurvey], column: str) -> str:
     return table.__table__.columns[column].type.compile(dialect())
 
 
-async def change(session: AsyncSession, statement: TextClause, rows: Sequence[Mapping[str, Any]]) -> None:
+async def change(session: AsyncSession, statement: TextClause, columns: Mapping[str, Sequence[Any]]) -> None:
     """Make changes of `counted`, as the only one who changes the read model until the transaction ends.
+
+    `columns` has the values of each column, in the same order.
 
     Rows of the rollups are shared by tickets in no order: of two transactions that each change several, each would
     sooner or later wait for the other. So they take turns. Nobody who reads waits.
     """
-    columns = {column: [row[column] for row in rows] for column in rows[0]}  # while others may have their turn
     await become_the_only_writer(session)
     await session.execute(statement, columns)
 

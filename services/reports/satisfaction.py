@@ -175,7 +175,10 @@ class Scores(Struct, frozen=True):
     @staticmethod
     def total(some: Iterable["Scores"]) -> "Scores":
         """Add up."""
-        sums = [sum(column) for column in zip(*(scores.counts for scores in some), strict=True)]
+        several = list(some)
+        if len(several) == 1:
+            return several[0]
+        sums = [sum(column) for column in zip(*(scores.counts for scores in several), strict=True)]
         return Scores((sums[0], sums[1], sums[2], sums[3], sums[4])) if sums else Scores()
 
 

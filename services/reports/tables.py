@@ -162,6 +162,10 @@ class SkippedSurvey(Table):
 Count = Annotated[int, mapped_column(server_default="0", sort_order=1)]
 
 
+_ROOM = {"postgresql_with": {"fillfactor": 70}}
+"""Each row of a rollup changes many times: where its page has room, no index has to hear of it."""
+
+
 class CsatCounts:
     """What reports add up. Written by rollup.py alone, in the statement that changes what is counted.
 
@@ -193,7 +197,7 @@ class CsatDaily(CsatCounts, Table):
 
     __tablename__ = "csat_daily"
     # Nobody's tickets have a row, too; a primary key could hold no null.
-    __table_args__ = (UniqueConstraint("account_id", "day", "agent_id", postgresql_nulls_not_distinct=True),)
+    __table_args__ = (UniqueConstraint("account_id", "day", "agent_id", postgresql_nulls_not_distinct=True), _ROOM)
 
     account_id: Mapped[str] = mapped_column(Text)
     day: Mapped[date] = mapped_column()
@@ -213,6 +217,7 @@ class CsatKind(CsatCounts, Table):
         UniqueConstraint(
             "account_id", "day", "priority", "channel", name="uq_csat_kinds", postgresql_nulls_not_distinct=True
         ),
+        _ROOM,
     )
 
     account_id: Mapped[str] = mapped_column(Text)
@@ -233,6 +238,7 @@ class CsatCell(CsatCounts, Table):
             name="uq_csat_cells",
             postgresql_nulls_not_distinct=True,
         ),
+        _ROOM,
     )
 
     account_id: Mapped[str] = mapped_column(Text)

@@ -13,7 +13,7 @@ import uvicorn
 from shared.chassis import telemetry, tracing
 from shared.chassis.dead_letter_commands import dead_letter_commands
 from shared.chassis.lifecycle import Service
-from shared.chassis.program import Program
+from shared.chassis.program import Program, look_for_garbage_seldom
 from shared.chassis.status_command import status_command
 
 REQUEST_STOP_SECONDS = 4
@@ -55,6 +55,7 @@ def command_line(program: Program) -> click.Group:
             ),
             service,
         )
+        look_for_garbage_seldom()
         server.run()
         if not server.started:
             sys.exit("did not start")

@@ -19,7 +19,8 @@ class InboxMessage(ChassisTable):
     """An event that had its effect."""
 
     __tablename__ = "inbox"
-    __table_args__ = (Index("ix_inbox_received_at", "received_at"),)
+    # Rows come in the order of the time they are dropped by, so it is enough to know which pages are old.
+    __table_args__ = (Index("ix_inbox_received_at", "received_at", postgresql_using="brin"),)
 
     topic: Mapped[str] = mapped_column(Text, primary_key=True)
     source: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -30,12 +31,19 @@ class InboxMessage(ChassisTable):
 
 # Lists, and no row of parameters for each event: that took longer to put together than to do.
 _ENTER = text("""
-    INSERT INTO inbox (topic, source, event_id, digest)
-    SELECT CAST(:topic AS text), source, event_id, digest
-    FROM unnest(CAST(:sources AS text[]), CAST(:event_ids AS text[]), CAST(:digests AS bytea[]))
-        AS entered (source, event_id, digest)
-    ON CONFLICT DO NOTHING
-    RETURNING source, event_id
+    WITH entered AS (
+        INSERT INTO inbox (topic, source, event_id, digest)
+        SELECT CAST(:topic AS text), source, event_id, digest
+        FROM unnest(CAST(:sources AS text[]), CAST(:event_ids AS text[]), CAST(:digests AS bytea[]))
+            AS told (source, event_id, digest)
+        ON CONFLICT DO NOTHING
+        RETURNING source, event_id
+    )
+    SELECT
+        count(*) = cardinality(CAST(:event_ids AS text[])) AS is_all,
+        CASE WHEN count(*) < cardinality(CAST(:event_ids AS text[])) THEN array_agg(source) END AS sources,
+        CASE WHEN count(*) < cardinality(CAST(:event_ids AS text[])) THEN array_agg(event_id) END AS event_ids
+    FROM entered
 """)
 _ENTERED = text("""
     SELECT source, event_id, digest
@@ -47,7 +55,7 @@ _ENTERED = text("""
 
 async def enter(session: AsyncSession, topic: str, envelopes: Sequence[Envelope[Any]]) -> set[tuple[str, str]]:
     """Write events into the inbox and tell the names of those that were not there."""
-    entered = await session.execute(
+    executed = await session.execute(
         _ENTER,
         {
             "topic": topic,
@@ -56,7 +64,10 @@ async def enter(session: AsyncSession, topic: str, envelopes: Sequence[Envelope[
             "digests": [envelope.digest for envelope in envelopes],
         },
     )
-    return {(source, event_id) for source, event_id in entered}
+    entered = executed.one()
+    if entered.is_all:  # as nearly always, and then nobody has to send all the names back
+        return {envelope.name for envelope in envelopes}
+    return set(zip(entered.sources or (), entered.event_ids or (), strict=True))
 
 
 async def contradictions(session: AsyncSession, topic: str, repeats: Sequence[Envelope[Any]]) -> list[Envelope[Any]]:

@@ -21,12 +21,10 @@ def check_facts(facts: Any) -> None:
     ids, times = _to_check(type(facts))
     for name in ids:
         value = getattr(facts, name)
-        if value is None:
-            continue
-        if not 0 < len(value) <= MAX_ID_LENGTH:
-            raise ValueError(f"{name} must have 1 to {MAX_ID_LENGTH} characters")
-        if not value.isprintable():
-            raise ValueError(f"{name} has unprintable characters")
+        if value is not None and not (0 < len(value) <= MAX_ID_LENGTH and value.isprintable()):
+            is_long_enough = 0 < len(value) <= MAX_ID_LENGTH
+            wrong = "has unprintable characters" if is_long_enough else f"must have 1 to {MAX_ID_LENGTH} characters"
+            raise ValueError(f"{name} {wrong}")
     for name in times:
         value = getattr(facts, name)
         if value is None:

@@ -311,20 +311,25 @@ def a_row(survey_id: str, agent: Agent) -> dict[str, Any]:
     }
 
 
+def only(row: dict[str, Any]) -> dict[str, list[Any]]:
+    """Write one row as `change` takes it, by column."""
+    return {column: [value] for column, value in row.items()}
+
+
 async def test_two_consumers_that_count_for_the_same_agents_take_turns(reports: Stage) -> None:
     """Each counting for the agent the other one counted for before would be a deadlock, and a lost batch to repeat."""
     sessions = reports.service.sessions
 
     async def count_ben_then_ada() -> None:
         async with sessions.begin() as session:
-            await rollup.change(session, COUNT_SURVEYS, [a_row("s-3", BEN)])
-            await rollup.change(session, COUNT_SURVEYS, [a_row("s-4", ADA)])
+            await rollup.change(session, COUNT_SURVEYS, only(a_row("s-3", BEN)))
+            await rollup.change(session, COUNT_SURVEYS, only(a_row("s-4", ADA)))
 
     async with sessions.begin() as session:
-        await rollup.change(session, COUNT_SURVEYS, [a_row("s-1", ADA)])
+        await rollup.change(session, COUNT_SURVEYS, only(a_row("s-1", ADA)))
         other = asyncio.create_task(count_ben_then_ada())
         await somebody_waits(reports)
-        await rollup.change(session, COUNT_SURVEYS, [a_row("s-2", BEN)])
+        await rollup.change(session, COUNT_SURVEYS, only(a_row("s-2", BEN)))
     await other
 
     assert {(row.agent_id, row.pending) for row in await reports.rows(CsatDaily)} == {("ada", 2), ("ben", 2)}
@@ -334,9 +339,9 @@ async def test_a_savepoint_that_is_rolled_back_does_not_end_the_turn(reports: St
     """A record that fails beside others takes its lock with it; who goes on in the transaction takes it again."""
     async with reports.service.sessions.begin() as session:
         savepoint = await session.begin_nested()
-        await rollup.change(session, COUNT_SURVEYS, [a_row("s-1", ADA)])
+        await rollup.change(session, COUNT_SURVEYS, only(a_row("s-1", ADA)))
         await savepoint.rollback()
-        await rollup.change(session, COUNT_SURVEYS, [a_row("s-2", ADA)])
+        await rollup.change(session, COUNT_SURVEYS, only(a_row("s-2", ADA)))
         held = await session.scalar(
             text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()")
         )
