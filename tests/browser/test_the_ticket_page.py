@@ -1,5 +1,6 @@
 """What the ticket page's script adds, in a real browser: news that come by themselves, drafts that stay, paper."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -144,3 +145,39 @@ async def test_on_paper_there_is_the_conversation_and_nothing_to_press(
     assert "https://ok.example/" in await page.get_by_role("link", name="this").evaluate(after)
     background = "getComputedStyle(document.body).backgroundColor"
     assert await page.evaluate(background) == "rgb(255, 255, 255)"
+
+
+COUNTED = """
+window.streams = 0;
+window.EventSource = class extends EventSource {
+  constructor(address) { super(address); window.streams++; }
+  close() { if (this.readyState !== EventSource.CLOSED) window.streams--; super.close(); }
+};
+window.look = (hidden) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+};
+"""
+
+
+@pytest.mark.timeout(120)
+async def test_a_page_that_nobody_looks_at_or_whose_link_died_keeps_no_connection(
+    portal: Stage, url: str, context: BrowserContext
+) -> None:
+    """A replica has room for so many; a page that is looked at again catches up, one without a link never."""
+    path = await mailed(portal)
+    await context.add_init_script(COUNTED)
+    page = await opened(context, url + path)
+
+    assert await page.evaluate("window.streams") == 1
+    await page.evaluate("look(true)")
+    assert await page.evaluate("window.streams") == 0
+    await page.evaluate("look(false)")
+    assert await page.evaluate("window.streams") == 1
+
+    await context.route(url + path, lambda route: route.fulfill(status=404))
+    await portal.hears(a_reply_sent(reply_id="a-2", body="Too late", sent_at=portal.clock()))
+    while await page.evaluate("window.streams"):
+        await asyncio.sleep(0.05)
+    await page.evaluate("look(true); look(false)")
+    assert await page.evaluate("window.streams") == 0

@@ -27,7 +27,7 @@ if (form && field) {
 }
 
 // live.js has the hash of its content in its address, which only the page knows.
-const { listen, stop } = await import(document.querySelector("script[data-live]").dataset.live);
+const { end, listen } = await import(document.querySelector("script[data-live]").dataset.live);
 
 const conversation = document.getElementById("conversation");
 const news = document.getElementById("news");
@@ -39,7 +39,7 @@ let asking;
 // What is new is taken from the page as the server makes it now. Nothing that is there moves or loses its focus.
 async function refresh() {
   const answer = await fetch(location.pathname, { headers: { Accept: "text/html" }, cache: "no-store" });
-  if (answer.status === 404) return stop(); // the link opens nothing any more
+  if (answer.status === 404) return end(); // the link opens nothing any more
   if (!answer.ok) throw new Error(answer.status);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.getElementById("conversation");

@@ -3,11 +3,13 @@
 export const POLL_MS = 60_000;
 
 let source, timer;
+let over = false;
 
 // The address is asked for at each start: it may say what the page already knows.
 export function listen(address, event, ask, waitMs = 0) {
   function start() {
     stop();
+    if (over || document.hidden) return;
     source = new EventSource(address());
     source.addEventListener(event, ask);
     source.addEventListener("error", () => {
@@ -19,13 +21,19 @@ export function listen(address, event, ask, waitMs = 0) {
   }
 
   // A page that nobody looks at keeps no connection; it catches up when it is looked at again.
-  document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
+  document.addEventListener("visibilitychange", start);
   addEventListener("pagehide", stop);
   addEventListener("pageshow", (shown) => shown.persisted && start());
-  if (!document.hidden) timer = setTimeout(start, waitMs);
+  timer = setTimeout(start, waitMs);
 }
 
-export function stop() {
+// There will be no more news.
+export function end() {
+  over = true;
+  stop();
+}
+
+function stop() {
   clearTimeout(timer);
   source?.close();
   source = undefined;
