@@ -25,8 +25,9 @@ class Shape:
     """Which filters there are, whatever they let through."""
 
     agent: bool
-    priorities: bool
-    channels: bool
+    priorities: int
+    """None, one, or two for several. The plan for any of several is so dear that PostgreSQL makes it anew each time."""
+    channels: int
     attribution: Attribution
 
     @property
@@ -42,7 +43,7 @@ class Shape:
     def rollup(self, *by: str) -> Rollup:
         """The smallest rollup that knows what is filtered by, and what is asked for `by`."""
         filters = {self.agent_id: self.agent, "priority": self.priorities, "channel": self.channels}
-        needed = {*by, *(column for column, is_there in filters.items() if is_there)}
+        needed = {*by, *(column for column, number in filters.items() if number)}
         return next(rollup for rollup in _BY_SIZE if needed <= set(KEYS[rollup.__tablename__]))
 
     def covers(
@@ -57,12 +58,10 @@ class Shape:
         ]
         if self.agent:
             conditions.append(getattr(table, self.agent_id) == bindparam("agent_id", type_=Text))
-        for name, several, is_there in (
-            ("priority", "priorities", self.priorities),
-            ("channel", "channels", self.channels),
-        ):
-            if is_there:
-                conditions.append(getattr(table, name) == func.any(bindparam(several, type_=ARRAY(Text))))
+        for name, number in (("priority", self.priorities), ("channel", self.channels)):
+            if number:
+                wanted = bindparam(name, type_=Text) if number == 1 else func.any(bindparam(name, type_=ARRAY(Text)))
+                conditions.append(getattr(table, name) == wanted)
         return and_(*conditions)
 
     @property
@@ -93,7 +92,9 @@ class Asked:
     @property
     def shape(self) -> Shape:
         """Which filters there are."""
-        return Shape(self.agent_id is not None, bool(self.priorities), bool(self.channels), self.attribution)
+        return Shape(
+            self.agent_id is not None, min(len(self.priorities), 2), min(len(self.channels), 2), self.attribution
+        )
 
     @property
     def values(self) -> dict[str, Any]:
@@ -106,8 +107,8 @@ class Asked:
             "before_start": before.start,
             "before_end": before.end,
             "agent_id": self.agent_id,
-            "priorities": self.priorities,
-            "channels": self.channels,
+            "priority": self.priorities[0] if len(self.priorities) == 1 else self.priorities,
+            "channel": self.channels[0] if len(self.channels) == 1 else self.channels,
         }
 
 
