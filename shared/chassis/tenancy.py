@@ -68,7 +68,6 @@ async def transaction_of(account_id: str, sessions: Sessions) -> AsyncIterator[A
 
 
 def _telling(setting: str, value: Any) -> CTE:
-    # With a value of the CTE's own name no join can go around it.
     told = select(func.set_config(setting, value, true()).label("told"))
     return told.cte("whose").prefix_with("MATERIALIZED")
 

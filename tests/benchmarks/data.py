@@ -60,7 +60,7 @@ def ratings(count: int, of: Sequence[Account], until: datetime, *, seed: int) ->
     weights = list(accumulate(account.weight for account in of))
     for start in range(0, count, BATCH):
         numbers = range(start, min(count, start + BATCH))
-        created = [until - YEARS + YEARS * number / count for number in numbers]
+        created = [until - YEARS + YEARS * (number / count) for number in numbers]
         # Ids grow with time as UUIDs of version 7 do: the milliseconds come first.
         ids = [
             f"{(stamp := int(at.timestamp() * 1000)) >> 16:08x}-{stamp & 0xFFFF:04x}-7{seed:03x}-8000-{number:012x}"
