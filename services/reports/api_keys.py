@@ -19,7 +19,10 @@ from shared.public_pages.rate_limits import REPORTS, WRONG_KEYS, refusal, taking
 Scope = Literal["figures", "responses"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
-_ACCOUNT = tuple(column for column in Account.__table__.columns if column.name != "logo")
+_ACCOUNT = tuple(
+    Account.__table__.columns[name] for name in ("account_id", "name", "colour", "time_zone", "logo_digest")
+)
+"""What pages and answers tell of an account: of every request, so no more than that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,8 +60,7 @@ class Shape:
             conditions.append(getattr(table, self.agent_id) == bindparam("agent_id", type_=Text))
         for name, number in (("priority", self.priorities), ("channel", self.channels)):
             if number:
-                wanted = bindparam(name, type_=Text) if number == 1 else func.any(bindparam(name, type_=ARRAY(Text)))
-                conditions.append(getattr(table, name) == wanted)
+                conditions.append(_is_wanted(getattr(table, name), name, Text, number))
         return and_(*conditions)
 
     @property
@@ -112,6 +111,10 @@ class Asked:
         }
 
 
+SearchShape = tuple[int, bool, bool, bool]
+"""How many scores, two for several; whether there is a reason, a comment, a text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """Which responses to list, of those that a report is about."""
@@ -124,22 +127,23 @@ class Search:
     """In the comment, the subject or the requester's name; upper and lower case are one."""
 
     @property
-    def shape(self) -> tuple[bool, bool, bool, bool]:
+    def shape(self) -> SearchShape:
         """Which of these are asked for."""
-        return bool(self.scores), self.reason is not None, self.commented, bool(self.text)
+        return min(len(self.scores), 2), self.reason is not None, self.commented, bool(self.text)
 
     @property
     def values(self) -> dict[str, Any]:
         """What the statements' values are."""
         text = self.text.replace("/", "//").replace("%", "/%").replace("_", "/_")
-        return {"scores": self.scores, "reason": self.reason, "text": f"%{text}%"}
+        score = self.scores[0] if len(self.scores) == 1 else self.scores
+        return {"score": score, "reason": self.reason, "text": f"%{text}%"}
 
 
-def finds(scores: bool, reason: bool, commented: bool, text: bool) -> ColumnElement[bool]:
+def finds(scores: int, reason: bool, commented: bool, text: bool) -> ColumnElement[bool]:
     """Match the responses of a search."""
     conditions: list[ColumnElement[bool]] = []
     if scores:
-        conditions.append(Rating.score == func.any(bindparam("scores", type_=ARRAY(Integer))))
+        conditions.append(_is_wanted(Rating.score, "score", Integer, scores))
     if reason:
         conditions.append(Rating.reason == bindparam("reason", type_=Text))
     if commented:
@@ -149,3 +153,10 @@ def finds(scores: bool, reason: bool, commented: bool, text: bool) -> ColumnElem
         found = (Rating.comment, Rating.subject, Rating.requester_name)
         conditions.append(or_(*(func.lower(column).like(words, escape="/") for column in found)))
     return and_(true(), *conditions)
+
+
+def _is_wanted(
+    column: InstrumentedAttribute[Any], name: str, kind: type[Text | Integer], number: int
+) -> ColumnElement[bool]:
+    """Match the one value `name`, or any of several."""
+    return column == (bindparam(name, type_=kind) if number == 1 else func.any(bindparam(name, type_=ARRAY(kind))))

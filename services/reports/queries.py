@@ -5,7 +5,7 @@ by an index.
 """
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.reports.asked import Asked, Search, Shape, finds
+from services.reports.asked import Asked, Search, SearchShape, Shape, finds
 from services.reports.rollup import COUNTS
 from services.reports.satisfaction import SCORES, Scores
 from services.reports.tables import Rating
@@ -161,8 +161,8 @@ def all_responses(asked: Asked, search: Search, columns: tuple[str, ...]) -> tup
     return seen(found.order_by(*_NEWEST_FIRST)), asked.values | search.values
 
 
-@cache
-def _responses(shape: Shape, search: tuple[bool, bool, bool, bool], after: bool) -> Prepared:
+@lru_cache(maxsize=256)  # callers choose the limit
+def _responses(shape: Shape, search: SearchShape, limit: int, *, after: bool) -> Prepared:
     found = select(*_RATING).where(shape.answered, finds(*search))
     if after:
         place = (
@@ -171,17 +171,18 @@ def _responses(shape: Shape, search: tuple[bool, bool, bool, bool], after: bool)
             bindparam("after_id", type_=Text),
         )
         found = found.where(tuple_(*_PLACE) < tuple_(*place))
-    return Prepared(seen(found.order_by(*_NEWEST_FIRST).limit(bindparam("limit", type_=Integer))))
+    # Written out, for PostgreSQL to know that it is small: to go back in the index until so many are found is best.
+    return Prepared(seen(found.order_by(*_NEWEST_FIRST).limit(literal_column(str(limit)))))
 
 
 async def responses(
     asked: Asked, engine: AsyncEngine, limit: int, *, search: Search, after: Row | None = None
 ) -> list[Row]:
     """List ratings, newest first, those behind `after` in that order."""
-    values = asked.values | search.values | {"limit": limit}
+    values = asked.values | search.values
     if after is not None:
         values |= {"after_day": after.submitted_day, "after_time": after.submitted_at, "after_id": after.survey_id}
-    return await _responses(asked.shape, search.shape, after is not None).rows(engine, values)
+    return await _responses(asked.shape, search.shape, limit, after=after is not None).rows(engine, values)
 
 
 @cache
