@@ -5,7 +5,7 @@ by an index.
 """
 
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -161,8 +161,8 @@ def all_responses(asked: Asked, search: Search, columns: tuple[str, ...]) -> tup
     return seen(found.order_by(*_NEWEST_FIRST)), asked.values | search.values
 
 
-@lru_cache(maxsize=256)  # callers choose the limit
-def _responses(shape: Shape, search: SearchShape, limit: int, *, after: bool) -> Prepared:
+@cache
+def _responses(shape: Shape, search: SearchShape, *, after: bool) -> Prepared:
     found = select(*_RATING).where(shape.answered, finds(*search))
     if after:
         place = (
@@ -171,18 +171,19 @@ def _responses(shape: Shape, search: SearchShape, limit: int, *, after: bool) ->
             bindparam("after_id", type_=Text),
         )
         found = found.where(tuple_(*_PLACE) < tuple_(*place))
-    # Written out, for PostgreSQL to know that it is small: to go back in the index until so many are found is best.
-    return Prepared(seen(found.order_by(*_NEWEST_FIRST).limit(literal_column(str(limit)))))
+    # A limit that PostgreSQL does not know has it go back in the index until so many are found. Of one that it knows it
+    # believes that there are no more, since it takes row-level security for a filter, and sorts the whole range.
+    return Prepared(seen(found.order_by(*_NEWEST_FIRST).limit(bindparam("limit", type_=Integer))))
 
 
 async def responses(
     asked: Asked, engine: AsyncEngine, limit: int, *, search: Search, after: Row | None = None
 ) -> list[Row]:
     """List ratings, newest first, those behind `after` in that order."""
-    values = asked.values | search.values
+    values = asked.values | search.values | {"limit": limit}
     if after is not None:
         values |= {"after_day": after.submitted_day, "after_time": after.submitted_at, "after_id": after.survey_id}
-    return await _responses(asked.shape, search.shape, limit, after=after is not None).rows(engine, values)
+    return await _responses(asked.shape, search.shape, after=after is not None).rows(engine, values)
 
 
 @cache
