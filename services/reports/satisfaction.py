@@ -139,11 +139,14 @@ class Scores(Struct, frozen=True):
     def variance(self) -> float | None:
         """The sample variance, of which the population's is expected; None with fewer than two responses."""
         n = self.n
-        if n < 2:
-            return None
+        return self._spread / (n * (n - 1)) if n > 1 else None
+
+    @property
+    def _spread(self) -> int:
+        """The squares of all differences from the mean together, n times: an integer, so nothing is lost."""
         one, two, three, four, five = self.counts
         squares = one + 4 * two + 9 * three + 16 * four + 25 * five
-        return (n * squares - self.stars**2) / (n * (n - 1))  # of integers, so nothing is lost
+        return self.n * squares - self.stars**2
 
     @property
     def average_interval(self) -> Interval | None:
@@ -152,10 +155,10 @@ class Scores(Struct, frozen=True):
         None with fewer than ENOUGH responses, and where all agree: how far others would stray cannot be told from them.
         Source: Student, "The probable error of a mean", Biometrika 6 (1908), 1-25.
         """
-        n, average, variance = self.n, self.average, self.variance
-        if n < ENOUGH or average is None or not variance:
+        n, spread = self.n, self._spread
+        if n < ENOUGH or not spread:
             return None
-        margin = _students_t(n - 1) * sqrt(variance / n)
+        average, margin = self.stars / n, _students_t(n - 1) * sqrt(spread / (n - 1)) / n
         return Interval(max(1.0, average - margin), min(5.0, average + margin))
 
     @property

@@ -11,7 +11,6 @@ import asyncpg
 from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.util import greenlet_spawn
 
 _DIALECT = dialect()
 
@@ -44,4 +43,4 @@ class Prepared:
             driver: Any = pooled.driver_connection
             return await driver.fetch(self.text, *arguments)
         finally:
-            await greenlet_spawn(pooled.close)
+            pooled.close()  # waits for nothing: the driver has begun no transaction that SQLAlchemy would roll back
