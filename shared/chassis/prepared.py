@@ -11,6 +11,7 @@ import asyncpg
 from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 _DIALECT = dialect()
 
@@ -43,4 +44,4 @@ class Prepared:
             driver: Any = pooled.driver_connection
             return await driver.fetch(self.text, *arguments)
         finally:
-            pooled.close()  # waits for nothing: the driver has begun no transaction that SQLAlchemy would roll back
+            await greenlet_spawn(pooled.close)
