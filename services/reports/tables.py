@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.chassis.database import NAMES, Timestamp
 from shared.contracts.survey import MAX_COMMENT_LENGTH
@@ -265,7 +265,6 @@ class ApiKey(ApiKeyColumns, Table):
     account_id: Mapped[str] = mapped_column(ForeignKey(Account.account_id), index=True)
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{figures,responses}")
     agent_id: Mapped[str | None] = mapped_column(Text)
-    account: Mapped[Account] = relationship(lazy="joined", innerjoin=True)
 
 
 class Erasure(ErasureColumns, Table):

@@ -14,7 +14,7 @@ from deploy.kafka.native import NativeKafka
 from deploy.postgres.embedded import PostgresServer
 from shared.public_pages.captcha import CodeToRead
 from shared.public_pages.pace import FASTEST
-from tests.browser.conftest import PATIENCE_MS
+from tests.browser.conftest import PATIENCE_MS, a_person
 from tests.sandbox.sandbox import Sandbox
 
 SHOTS = Path(__file__).parents[1] / "screenshots"
@@ -44,15 +44,9 @@ async def sandbox(
 
 @pytest_asyncio.fixture
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    """A person's browser. What a page complains of in the console fails the test."""
-    context = await browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    context.set_default_timeout(PATIENCE_MS)
-    complaints: list[str] = []
-    context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    context.on("weberror", lambda error: complaints.append(str(error.error)))
-    yield context
-    await context.close()
-    assert complaints == []
+    """A person's browser, for whom nothing is out of reach."""
+    async with a_person(browser, viewport={"width": 1280, "height": 900}) as context:
+        yield context
 
 
 async def photograph(page: Page, name: str) -> None:
