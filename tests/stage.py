@@ -150,7 +150,7 @@ class Stage:
     async def close(self) -> None:
         """Let go of the database."""
         await self.client.aclose()
-        await self.service.engine.dispose()
+        await self.service.disconnect()
 
 
 class OwnedDatabases(PostgresServer):

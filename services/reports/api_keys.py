@@ -9,6 +9,7 @@ from litestar import Request
 from litestar.datastructures import State
 from sqlalchemy import LargeBinary, Select, Text, bindparam, exists, select
 
+from services.reports.asked import Tenant
 from services.reports.tables import Account, ApiKey, RateLimitBucket
 from shared.chassis.prepared import Prepared, Row
 from shared.chassis.tenancy import ANYBODY, seen
@@ -19,17 +20,14 @@ from shared.public_pages.rate_limits import REPORTS, WRONG_KEYS, refusal, taking
 Scope = Literal["figures", "responses"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
-_ACCOUNT = tuple(
-    Account.__table__.columns[name] for name in ("account_id", "name", "colour", "time_zone", "logo_digest")
-)
-"""What pages and answers tell of an account: of every request, so no more than that."""
+_ACCOUNT = tuple(Account.__table__.columns[name] for name in Tenant.__struct_fields__)
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """What is opened: an account's figures, its responses or both; those of one agent where `agent_id` says so."""
 
-    account: Account
+    account: Tenant
     scopes: frozenset[str]
     agent_id: str | None = None
 
@@ -78,7 +76,7 @@ async def _by_key(key: str, state: State) -> Access | None:
     if key_id is None:
         return None
     row = await _count(_BY_KEY, name_of(key), state, key_id=key_id, digest=digest(key))
-    return Access(_account(row), frozenset(row.scopes), row.agent_id) if row else None
+    return Access(_tenant(row), frozenset(row.scopes), row.agent_id) if row else None
 
 
 async def _by_token(token: str, state: State) -> tuple[Access | None, str]:
@@ -88,7 +86,7 @@ async def _by_token(token: str, state: State) -> tuple[Access | None, str]:
         return None, hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
     name = f"token\0{claims.account_id}\0{claims.subject}"
     row = await _count(_BY_ACCOUNT, name, state, account_id=claims.account_id)
-    return (Access(_account(row), claims.scopes, claims.agent_id) if row else None), name
+    return (Access(_tenant(row), claims.scopes, claims.agent_id) if row else None), name
 
 
 async def _count(statement: Prepared, name: str, state: State, **values: Any) -> Row | None:
@@ -97,11 +95,11 @@ async def _count(statement: Prepared, name: str, state: State, **values: Any) ->
     rate = REPORTS.link
     assert rate is not None
     bucket = state.limiter.bucket(REPORTS, "link", name)
-    rows = await statement.rows(state.engine, {**state.limiter.values(rate, bucket, now), **values})
+    rows = await statement.rows(state.pool, {**state.limiter.values(rate, bucket, now), **values})
     if rows and not rows[0].is_within_limit:
         raise refusal(REPORTS, "link", rate)
     return rows[0] if rows else None
 
 
-def _account(row: Row) -> Account:
-    return Account(**{column.name: row[column.name] for column in _ACCOUNT})
+def _tenant(row: Row) -> Tenant:
+    return Tenant(*row[: len(_ACCOUNT)])

@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from msgspec import Struct
 from sqlalchemy import ARRAY, ColumnElement, Date, Integer, Text, and_, bindparam, func, or_, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from services.reports.days import Days
 from services.reports.rollup import KEYS
-from services.reports.tables import Account, CsatCell, CsatDaily, CsatKind, Rating
+from services.reports.tables import CsatCell, CsatDaily, CsatKind, Rating
 from shared.chassis.tenancy import WHOSE
 from shared.contracts.ticket import Priority
+from shared.public_pages.branding import Branded
 
 Attribution = Literal["credited", "assignee", "last_replier"]
 """Whose a ticket is: its assignee's and else of who replied last; its assignee's alone; of who replied last alone."""
@@ -69,11 +71,21 @@ class Shape:
         return and_(self.covers(Rating, Rating.submitted_day), Rating.submitted_at.is_not(None))
 
 
+class Tenant(Struct, Branded, frozen=True):
+    """What pages and answers tell of an account: it is found anew for every request, so no more than that."""
+
+    account_id: str
+    name: str
+    colour: str
+    time_zone: str
+    logo_digest: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a report is about: an account, a range of its days, and all of its tickets or those that fit."""
 
-    account: Account
+    account: Tenant
     days: Days
     agent_id: str | None = None
     priorities: tuple[Priority, ...] = ()

@@ -13,7 +13,6 @@ from litestar.exceptions import (
     PermissionDeniedException,
 )
 from litestar.response import Redirect, ServerSentEvent, Stream, Template
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.reports import figures, queries
 from services.reports.api_keys import Access, let_in
@@ -27,7 +26,7 @@ from services.reports.response_routes import exported
 from services.reports.satisfaction import Agent
 from services.reports.settings import ticket_url
 from services.reports.view import MAX_SEARCH, PRESET_NAMES, SHOWN_AGENTS, View, view_of
-from shared.chassis.prepared import Row
+from shared.chassis.prepared import Pool, Row
 from shared.chassis.requests import ENDLESS
 from shared.public_pages.branding import NEUTRAL
 from shared.public_pages.forms import fields_of
@@ -67,11 +66,11 @@ async def show_csat(request: Request, state: State, access: NamedDependency[Acce
     account = access.account
     now = state.clock().astimezone(account.zone)
     view = view_of(request.query_params, now.date(), only=access.agent_id)
-    asked, engine = view.asked(account), state.engine
-    totals, before = await figures.totals(asked, engine)
+    asked, pool = view.asked(account), state.pool
+    totals, before = await figures.totals(asked, pool)
     may_read = "responses" in access.scopes
-    page, older = await _page_of_responses(view, asked, engine) if may_read else ([], None)
-    agent_name = view.agent and (await queries.name_of_agent(asked, engine) or view.agent)
+    page, older = await _page_of_responses(view, asked, pool) if may_read else ([], None)
+    agent_name = view.agent and (await queries.name_of_agent(asked, pool) or view.agent)
     context = {
         **FORMATS,
         "ticket_url": ticket_url,
@@ -86,16 +85,16 @@ async def show_csat(request: Request, state: State, access: NamedDependency[Acce
         "response_chips": view.response_chips,
         "most_agents": SHOWN_AGENTS,
         "longest_search": MAX_SEARCH,
-        "has_surveys": await queries.has_surveys(account.account_id, engine),
+        "has_surveys": await queries.has_surveys(account.account_id, pool),
         "totals": totals,
         "scores": totals.scores,
         "surveys": totals.surveys,
         "before": before,
-        "agents": sorted_agents(await figures.agents(asked, engine), view),
-        "priorities": await figures.totals_by("priority", asked, engine),
-        "channels": await figures.totals_by("channel", asked, engine),
-        "reasons": await figures.reasons(asked, engine),
-        "chart": draw(await figures.trend(asked, view.by, engine)),
+        "agents": sorted_agents(await figures.agents(asked, pool), view),
+        "priorities": await figures.totals_by("priority", asked, pool),
+        "channels": await figures.totals_by("channel", asked, pool),
+        "reasons": await figures.reasons(asked, pool),
+        "chart": draw(await figures.trend(asked, view.by, pool)),
         "may_read": may_read,
         "tickets_at": state.service.settings.ticket_url,
         "responses": page,
@@ -104,10 +103,10 @@ async def show_csat(request: Request, state: State, access: NamedDependency[Acce
     return Template("csat.html", context=context, status_code=400 if view.mistakes else 200)
 
 
-async def _page_of_responses(view: View, asked: Asked, engine: AsyncEngine) -> tuple[Sequence[Row], str | None]:
+async def _page_of_responses(view: View, asked: Asked, pool: Pool) -> tuple[Sequence[Row], str | None]:
     """Find the responses to list, newest first, and the last of them when there are older ones."""
-    after = view.after and await queries.response(asked, engine, view.after)
-    found = await queries.responses(asked, engine, RESPONSES_ON_A_PAGE + 1, after=after or None, search=view.search)
+    after = view.after and await queries.response(asked, pool, view.after)
+    found = await queries.responses(asked, pool, RESPONSES_ON_A_PAGE + 1, after=after or None, search=view.search)
     page = found[:RESPONSES_ON_A_PAGE]
     return page, page[-1].survey_id if len(found) > RESPONSES_ON_A_PAGE else None
 

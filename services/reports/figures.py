@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import get_args
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from services.reports import queries
 from services.reports.asked import Asked
 from services.reports.days import Days, Granularity
@@ -22,7 +20,7 @@ from services.reports.satisfaction import (
     ranked,
     response_rate,
 )
-from shared.chassis.prepared import Row
+from shared.chassis.prepared import Pool, Row
 
 PRIORITIES = ("urgent", "high", "normal", "low")
 
@@ -72,40 +70,40 @@ class Comparison:
         )
 
 
-async def totals(asked: Asked, engine: AsyncEngine) -> tuple[Totals, Comparison]:
+async def totals(asked: Asked, pool: Pool) -> tuple[Totals, Comparison]:
     """Add up the range, and compare what it comes to with the days before."""
-    now, before = (Totals.of(row) for row in await queries.totals(asked, engine))
+    now, before = (Totals.of(row) for row in await queries.totals(asked, pool))
     return now, Comparison.of(now, before, asked.before)
 
 
-async def scores(asked: Asked, engine: AsyncEngine) -> Scores:
+async def scores(asked: Asked, pool: Pool) -> Scores:
     """Count each score in the range."""
-    return scores_of(await queries.scores(asked, engine))
+    return scores_of(await queries.scores(asked, pool))
 
 
-async def totals_by(dimension: Dimension, asked: Asked, engine: AsyncEngine) -> list[tuple[str, Totals]]:
+async def totals_by(dimension: Dimension, asked: Asked, pool: Pool) -> list[tuple[str, Totals]]:
     """Add up the range for each priority, urgent first, or for each channel, the one with most responses first."""
-    rows = await queries.totals_by(dimension, asked, engine)
+    rows = await queries.totals_by(dimension, asked, pool)
     found = [(row[0], Totals.of(row)) for row in rows if row[0] is not None]
     if dimension == "priority":
         return sorted(found, key=lambda each: PRIORITIES.index(each[0]))
     return sorted(found, key=lambda each: (-each[1].scores.n, each[0]))
 
 
-async def reasons(asked: Asked, engine: AsyncEngine) -> list[tuple[str, int]]:
+async def reasons(asked: Asked, pool: Pool) -> list[tuple[str, int]]:
     """Count the responses that gave each reason, most frequent first."""
-    return [(row.reason, row.responses) for row in await queries.reasons(asked, engine)]
+    return [(row.reason, row.responses) for row in await queries.reasons(asked, pool)]
 
 
-async def agents(asked: Asked, engine: AsyncEngine) -> list[Agent]:
+async def agents(asked: Asked, pool: Pool) -> list[Agent]:
     """Give every agent with a response in the range, in their order."""
-    rows = await queries.scores_by_agent(asked, engine)
+    rows = await queries.scores_by_agent(asked, pool)
     return ranked(Agent(row.agent_id, row.name, scores_of(row)) for row in rows)
 
 
-async def trend(asked: Asked, granularity: Granularity, engine: AsyncEngine) -> list[tuple[Days, Scores]]:
+async def trend(asked: Asked, granularity: Granularity, pool: Pool) -> list[tuple[Days, Scores]]:
     """Give the scores of every period in the range, without gaps."""
-    by_day = {row.day: scores_of(row) for row in await queries.scores_by_day(asked, engine)}
+    by_day = {row.day: scores_of(row) for row in await queries.scores_by_day(asked, pool)}
     return [
         (period, Scores.total(by_day[day] for day in period.each() if day in by_day))
         for period in asked.days.periods(granularity)

@@ -21,7 +21,8 @@ class Validated(Response[Any]):
         headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
         if {tag, "*"} & _tags(request.headers.get("If-None-Match", "")):
             return ASGIResponse(status_code=304, headers=headers)
-        answer.headers.update(headers)
+        for name, value in headers.items():
+            answer.headers.add(name, value)  # `update` looks for each in those that are there
         return answer
 
 

@@ -7,7 +7,7 @@ hears of it asks for what they show, by the rights they have.
 from litestar.exceptions import ServiceUnavailableException
 from litestar.response import ServerSentEvent
 
-from services.reports.tables import Account
+from services.reports.asked import Tenant
 from shared.public_pages.live import Live
 
 MOST_OF_AN_ACCOUNT = 100
@@ -17,7 +17,7 @@ async def _one() -> int:
     return 1
 
 
-def tell_changes(account: Account, live: Live) -> ServerSentEvent:
+def tell_changes(account: Tenant, live: Live) -> ServerSentEvent:
     """Send an event `changed` at once and after every change, until the reader leaves or a quarter of an hour is over.
 
     The first one is for what changed since the reader last looked: changes have no numbers that could tell.

@@ -13,10 +13,9 @@ from litestar.params import QueryParameter
 from msgspec import Meta
 
 from services.reports.api_keys import Access, Scope, let_in
-from services.reports.asked import Asked, Attribution, Search
+from services.reports.asked import Asked, Attribution, Search, Tenant
 from services.reports.days import Preset, WrongDays, days_between, preset_days
 from services.reports.problems import wrong_parameter
-from services.reports.tables import Account
 from shared.contracts.event import MAX_ID_LENGTH
 from shared.contracts.ticket import Priority
 from shared.public_pages.api_keys import brought_key, opens_nothing
@@ -53,7 +52,7 @@ async def access_of_key(request: Request, state: State) -> Access:
     return access
 
 
-def account_of(access: NamedDependency[Access]) -> Account:
+def account_of(access: NamedDependency[Access]) -> Tenant:
     """Give whose figures are shown."""
     return access.account
 

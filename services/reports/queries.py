@@ -24,13 +24,12 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.reports.asked import Asked, Search, SearchShape, Shape, finds
 from services.reports.rollup import COUNTS
 from services.reports.satisfaction import SCORES, Scores
 from services.reports.tables import Rating
-from shared.chassis.prepared import Prepared, Row
+from shared.chassis.prepared import Pool, Prepared, Row
 from shared.chassis.tenancy import WHOSE, seen
 
 Dimension = Literal["priority", "channel"]
@@ -69,9 +68,9 @@ def _totals(shape: Shape) -> Prepared:
     )
 
 
-async def totals(asked: Asked, engine: AsyncEngine) -> tuple[Row, Row]:
+async def totals(asked: Asked, pool: Pool) -> tuple[Row, Row]:
     """Add up every count of the rollup: in the range, and in the days before."""
-    now, before = sorted(await _totals(asked.shape).rows(engine, asked.values), key=lambda row: row.place)
+    now, before = sorted(await _totals(asked.shape).rows(pool, asked.values), key=lambda row: row.place)
     return now, before
 
 
@@ -81,9 +80,9 @@ def _scores(shape: Shape) -> Prepared:
     return Prepared(seen(select(*_sums(_SCORES)).where(shape.covers(table, table.day))))
 
 
-async def scores(asked: Asked, engine: AsyncEngine) -> Row:
+async def scores(asked: Asked, pool: Pool) -> Row:
     """Count each score."""
-    return (await _scores(asked.shape).rows(engine, asked.values))[0]
+    return (await _scores(asked.shape).rows(pool, asked.values))[0]
 
 
 @cache
@@ -93,9 +92,9 @@ def _totals_by(dimension: Dimension, shape: Shape) -> Prepared:
     return Prepared(seen(select(by, *_sums(COUNTS)).where(shape.covers(table, table.day)).group_by(by)))
 
 
-async def totals_by(dimension: Dimension, asked: Asked, engine: AsyncEngine) -> list[Row]:
+async def totals_by(dimension: Dimension, asked: Asked, pool: Pool) -> list[Row]:
     """Add up every count for each priority or channel; it comes first, null for skipped surveys that lack it."""
-    return await _totals_by(dimension, asked.shape).rows(engine, asked.values)
+    return await _totals_by(dimension, asked.shape).rows(pool, asked.values)
 
 
 @cache
@@ -104,9 +103,9 @@ def _scores_by_day(shape: Shape) -> Prepared:
     return Prepared(seen(select(table.day, *_sums(_SCORES)).where(shape.covers(table, table.day)).group_by(table.day)))
 
 
-async def scores_by_day(asked: Asked, engine: AsyncEngine) -> list[Row]:
+async def scores_by_day(asked: Asked, pool: Pool) -> list[Row]:
     """Count each score on each day that has surveys or responses."""
-    return await _scores_by_day(asked.shape).rows(engine, asked.values)
+    return await _scores_by_day(asked.shape).rows(pool, asked.values)
 
 
 @cache
@@ -132,9 +131,9 @@ def _scores_by_agent(shape: Shape) -> Prepared:
     )
 
 
-async def scores_by_agent(asked: Asked, engine: AsyncEngine) -> list[Row]:
+async def scores_by_agent(asked: Asked, pool: Pool) -> list[Row]:
     """Count each score of each agent with a response, by the newest name there; id and name are None for nobody."""
-    return await _scores_by_agent(asked.shape).rows(engine, asked.values)
+    return await _scores_by_agent(asked.shape).rows(pool, asked.values)
 
 
 @cache
@@ -150,9 +149,9 @@ def _reasons(shape: Shape) -> Prepared:
     )
 
 
-async def reasons(asked: Asked, engine: AsyncEngine) -> list[Row]:
+async def reasons(asked: Asked, pool: Pool) -> list[Row]:
     """Count the responses that gave each reason, most frequent first."""
-    return await _reasons(asked.shape).rows(engine, asked.values)
+    return await _reasons(asked.shape).rows(pool, asked.values)
 
 
 def all_responses(asked: Asked, search: Search, columns: tuple[str, ...]) -> tuple[Select, Mapping[str, Any]]:
@@ -171,19 +170,15 @@ def _responses(shape: Shape, search: SearchShape, *, after: bool) -> Prepared:
             bindparam("after_id", type_=Text),
         )
         found = found.where(tuple_(*_PLACE) < tuple_(*place))
-    # A limit that PostgreSQL does not know has it go back in the index until so many are found. Of one that it knows it
-    # believes that there are no more, since it takes row-level security for a filter, and sorts the whole range.
     return Prepared(seen(found.order_by(*_NEWEST_FIRST).limit(bindparam("limit", type_=Integer))))
 
 
-async def responses(
-    asked: Asked, engine: AsyncEngine, limit: int, *, search: Search, after: Row | None = None
-) -> list[Row]:
+async def responses(asked: Asked, pool: Pool, limit: int, *, search: Search, after: Row | None = None) -> list[Row]:
     """List ratings, newest first, those behind `after` in that order."""
     values = asked.values | search.values | {"limit": limit}
     if after is not None:
         values |= {"after_day": after.submitted_day, "after_time": after.submitted_at, "after_id": after.survey_id}
-    return await _responses(asked.shape, search.shape, after=after is not None).rows(engine, values)
+    return await _responses(asked.shape, search.shape, after=after is not None).rows(pool, values)
 
 
 @cache
@@ -198,9 +193,9 @@ def _one(shape: Shape) -> Prepared:
     return Prepared(seen(found))
 
 
-async def response(asked: Asked, engine: AsyncEngine, survey_id: str) -> Row | None:
+async def response(asked: Asked, pool: Pool, survey_id: str) -> Row | None:
     """Find a response of the account, and of the agent if one is asked for, whatever its day."""
-    found = await _one(asked.shape).rows(engine, asked.values | {"survey_id": survey_id})
+    found = await _one(asked.shape).rows(pool, asked.values | {"survey_id": survey_id})
     return found[0] if found else None
 
 
@@ -213,15 +208,15 @@ def _name_of_agent(shape: Shape) -> Prepared:
     return Prepared(seen(found.order_by(*_NEWEST_FIRST).limit(1)))
 
 
-async def name_of_agent(asked: Asked, engine: AsyncEngine) -> str | None:
+async def name_of_agent(asked: Asked, pool: Pool) -> str | None:
     """Find the name the agent had when they were last rated."""
-    found = await _name_of_agent(asked.shape).rows(engine, asked.values)
+    found = await _name_of_agent(asked.shape).rows(pool, asked.values)
     return found[0].name if found else None
 
 
 _ANY_SURVEY = Prepared(seen(select(Rating.survey_id).where(Rating.account_id == WHOSE.c.told).limit(1)))
 
 
-async def has_surveys(account_id: str, engine: AsyncEngine) -> bool:
+async def has_surveys(account_id: str, pool: Pool) -> bool:
     """Tell whether the account ever asked anybody."""
-    return bool(await _ANY_SURVEY.rows(engine, {"account_id": account_id}))
+    return bool(await _ANY_SURVEY.rows(pool, {"account_id": account_id}))

@@ -37,10 +37,10 @@ async def list_responses(
     """Each response with its comment, newest first."""
     after = None
     if cursor is not None:
-        after = await queries.response(asked, state.engine, cursor) if cursor.isprintable() else None
+        after = await queries.response(asked, state.pool, cursor) if cursor.isprintable() else None
         if after is None:
             raise wrong_parameter("cursor", "belongs to no page of ours")
-    found = await queries.responses(asked, state.engine, limit + 1, after=after, search=search)
+    found = await queries.responses(asked, state.pool, limit + 1, after=after, search=search)
     page = found[:limit]
     return Responses(
         Covered.by(asked),

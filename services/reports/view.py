@@ -11,11 +11,10 @@ from urllib.parse import urlencode
 
 from litestar.datastructures import MultiDict
 
-from services.reports.asked import Asked, Attribution, Search
+from services.reports.asked import Asked, Attribution, Search, Tenant
 from services.reports.days import PRESETS, Days, Granularity, Preset, WrongDays, days_between, preset_days
 from services.reports.formats import label
 from services.reports.satisfaction import SCORES
-from services.reports.tables import Account
 from shared.contracts.event import MAX_ID_LENGTH
 from shared.contracts.ticket import Priority
 
@@ -71,7 +70,7 @@ class View:
     after: str | None = None
     mistakes: tuple[str, ...] = ()
 
-    def asked(self, account: Account) -> Asked:
+    def asked(self, account: Tenant) -> Asked:
         """Say what all figures are of."""
         return Asked(
             account,

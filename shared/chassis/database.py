@@ -11,15 +11,16 @@ from typing import Annotated, Any
 import asyncpg
 import msgspec
 from litestar.datastructures import State
-from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator, event
+from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator, event, make_url
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from shared.chassis.prepared import Row
+from shared.chassis.prepared import ASKED_AFTER_SECONDS, Pool
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -34,9 +35,6 @@ HANGS_AFTER_SECONDS = 10.0
 
 No transaction of ours waits for anything but the database, except exports of reports, which set a limit of their own.
 """
-
-ASKED_AFTER_SECONDS = 5.0
-"""A connection that was idle for longer is asked whether it still is one before it is used."""
 
 Timestamp = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 
@@ -85,18 +83,27 @@ def connect(url: str, *, service: str, pool_size: int, statement_seconds: float 
         pool_use_lifo=True,  # the one that was used last has the most ready: plans, pages, a process that is awake
         pool_timeout=5,
         hide_parameters=True,  # an error that is logged must not hold what people wrote
-        connect_args={
-            "timeout": 5,
-            "command_timeout": statement_seconds,
-            "record_class": Row,
-            "server_settings": {
-                "application_name": f"closeloop-{service}",
-                "idle_in_transaction_session_timeout": f"{HANGS_AFTER_SECONDS * 1000:.0f}",
-            },
-        },
+        connect_args=_settings(service, statement_seconds),
     )
     _replace_broken_connections(engine)
     return engine
+
+
+def prepared_pool(url: str, *, service: str, size: int, statement_seconds: float | None = 30.0) -> Pool:
+    """Make the service's connections for prepared statements, with the engine's settings. Connects when first used."""
+    _, address = dialect().create_connect_args(make_url(url))
+    return Pool(size, **address, **_settings(service, statement_seconds))
+
+
+def _settings(service: str, statement_seconds: float | None) -> dict[str, Any]:
+    return {
+        "timeout": 5,
+        "command_timeout": statement_seconds,
+        "server_settings": {
+            "application_name": f"closeloop-{service}",
+            "idle_in_transaction_session_timeout": f"{HANGS_AFTER_SECONDS * 1000:.0f}",
+        },
+    }
 
 
 def _replace_broken_connections(engine: AsyncEngine) -> None:

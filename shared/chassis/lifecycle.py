@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.chassis import kafka, tracing
 from shared.chassis.clock import Clock, utc_now
-from shared.chassis.database import Sessions, connect, sessions_of
+from shared.chassis.database import Sessions, connect, prepared_pool, sessions_of
 from shared.chassis.inbox import forget_old_messages
 from shared.chassis.kafka import Consumers, EventRouter
 from shared.chassis.outbox import Relay, oldest_age_seconds
@@ -83,6 +83,12 @@ class Service:
             pool_size=self.settings.database_pool_size + background,
             statement_seconds=self.settings.statement_seconds,
         )
+        self.pool = prepared_pool(
+            self.settings.database_url,
+            service=self.name,
+            size=self.settings.database_pool_size,
+            statement_seconds=self.settings.statement_seconds,
+        )
         if self.guarded:
             self.sessions, self.page_sessions = of_all_accounts(self.engine), of_no_account(self.engine)
         else:
@@ -106,7 +112,7 @@ class Service:
     @property
     def state(self) -> State:
         """What routes find in Litestar's state, besides what handlers are provided."""
-        own = {"sessions": self.page_sessions, "engine": self.engine, "clock": self.clock, "service": self}
+        own = {"sessions": self.page_sessions, "pool": self.pool, "clock": self.clock, "service": self}
         return State({**own, **self.provided})
 
     @asynccontextmanager
@@ -128,9 +134,14 @@ class Service:
             await _end(working, WORK_STOP_SECONDS)
             await _end({relaying}, RELAY_STOP_SECONDS)  # last, for what the others still said
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.engine.dispose(), DISPOSE_SECONDS)
+                await asyncio.wait_for(self.disconnect(), DISPOSE_SECONDS)
             await asyncio.to_thread(tracing.flush)
             log.info("stopped", service_name=self.name)
+
+    async def disconnect(self) -> None:
+        """Close the connections to PostgreSQL that are in no use."""
+        await self.pool.close()
+        await self.engine.dispose()
 
     async def _consume(self) -> None:
         """Connect to Kafka and consume until cancelled. Raises when Kafka does not answer at the start."""

@@ -1,23 +1,29 @@
 """Statements of pages that are asked all the time: put together once, and handed to the driver as they are.
 
-SQLAlchemy still makes them, and has the connections. What it does besides for each execution (look up what it made of
-the statement, begin, wrap rows, roll back) takes several times as long as PostgreSQL takes for a short query.
+SQLAlchemy still makes them. What it does besides for each execution (lend a connection, look up what it made of the
+statement, begin, wrap rows, roll back) takes several times as long as PostgreSQL takes for a short query.
 """
 
+import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
 from sqlalchemy import Executable
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
-from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.util import greenlet_spawn
+
+WAIT_SECONDS = 5.0
+"""For a connection that is free, and for an answer from one that is asked whether it still is one."""
+
+ASKED_AFTER_SECONDS = 5.0
+"""A connection that was idle for longer is asked whether it still is one before it is used."""
 
 _DIALECT = dialect()
 
 
 class Row(asyncpg.Record):
-    """A row, whose columns are attributes as well. The class of all rows of a connection of ours, see database.py."""
+    """A row, whose columns are attributes as well."""
 
     def __getattr__(self, column: str) -> Any:
         """Give a column's value."""
@@ -36,12 +42,72 @@ class Prepared:
         self._names: list[str] = compiled.positiontup or []
         self._constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
 
-    async def rows(self, engine: AsyncEngine, values: Mapping[str, Any]) -> list[Row]:
-        """Execute it as a transaction of its own. Raises what asyncpg raises, and KeyError without a value."""
+    async def rows(self, pool: "Pool", values: Mapping[str, Any]) -> list[Row]:
+        """Execute it as a transaction of its own. Raises what `Pool.fetch` raises, and KeyError without a value."""
         arguments = [values[name] if name in values else self._constants[name] for name in self._names]
-        pooled = await engine.raw_connection()
+        return await pool.fetch(self.text, *arguments)
+
+
+class Pool:
+    """Connections for such statements, at most `size`, made when they are first needed. Each is lent for a statement.
+
+    Less cannot be done for one, and that is the point: to borrow from asyncpg's own pool or from SQLAlchemy's takes
+    half as long again as the statement (docs/decisions/2026-11-26-reads-are-one-statement.md).
+    """
+
+    def __init__(self, size: int, **connection: Any) -> None:
+        self._connection = connection
+        self._free = asyncio.Semaphore(size)
+        self._idle: list[tuple[float, asyncpg.Connection]] = []
+
+    async def fetch(self, statement: str, *values: Any) -> list[Row]:
+        """Execute a statement. Raises what asyncpg raises, and TimeoutError when none is free within WAIT_SECONDS."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            await self._free.acquire()
         try:
-            driver: Any = pooled.driver_connection
-            return await driver.fetch(self.text, *arguments)
+            connection = await self._usable()
+            try:
+                rows = await connection.fetch(statement, *values)
+            except asyncpg.PostgresError:
+                self._keep(connection)
+                raise
+            except BaseException:
+                connection.terminate()  # cancelled, or out of time: PostgreSQL may still be about to answer
+                raise
+            self._keep(connection)
+            return rows
         finally:
-            await greenlet_spawn(pooled.close)
+            self._free.release()
+
+    def _keep(self, connection: asyncpg.Connection) -> None:
+        self._idle.append((time.monotonic(), connection))
+
+    async def _usable(self) -> asyncpg.Connection:
+        """Take the connection that was used last, which has the most ready: plans, pages, a process that is awake.
+
+        Of one that was ended asyncpg has heard. One that may have been lost without a word since is asked.
+        """
+        while self._idle:
+            since, connection = self._idle.pop()
+            if connection.is_closed():
+                continue
+            if time.monotonic() - since < ASKED_AFTER_SECONDS or await _answers(connection):
+                return connection
+        return await asyncpg.connect(**self._connection, record_class=Row)
+
+    async def close(self) -> None:
+        """Close what is idle. Raises TimeoutError."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while self._idle:
+                await self._idle.pop()[1].close()
+
+
+async def _answers(connection: asyncpg.Connection) -> bool:
+    try:
+        await connection.fetch("SELECT 1", timeout=WAIT_SECONDS)
+    except BaseException as failure:
+        connection.terminate()
+        if not isinstance(failure, Exception):
+            raise
+        return False
+    return True

@@ -51,6 +51,6 @@ class Program:
             try:
                 return await work(service)
             finally:
-                await service.engine.dispose()
+                await service.disconnect()
 
         return asyncio.run(run())

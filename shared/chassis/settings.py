@@ -35,7 +35,10 @@ class Settings(ClusterSettings):
     log_level: str = "INFO"
     kafka_session_timeout_ms: int = 30_000
     database_pool_size: Annotated[int, Field(ge=1)] = 10
-    """Connections for pages. Consumers, the relay and other background work have theirs besides, one each."""
+    """Connections for pages, and as many again for those of reports that are asked all the time (see prepared.py).
+
+    Consumers, the relay and other background work have theirs besides, one each.
+    """
     statement_seconds: Annotated[float, Field(gt=0)] | None = 30.0
     """How long a statement may take; commands, for whose end somebody waits, know no such limit."""
     hangs_after_seconds: Annotated[float, Field(ge=1)] = 60.0

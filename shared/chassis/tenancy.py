@@ -68,7 +68,7 @@ async def transaction_of(account_id: str, sessions: Sessions) -> AsyncIterator[A
 
 
 def _telling(setting: str, value: Any) -> CTE:
-    told = select(func.set_config(setting, value, true()).label("told"))
+    told = select(func.set_config(literal_column(f"'{setting}'"), value, true()).label("told"))
     return told.cte("whose").prefix_with("MATERIALIZED")
 
 

@@ -25,7 +25,23 @@ A = TypeVar("A", bound="BrandedAccount")
 _FOREVER = "public, max-age=31536000, immutable"
 
 
-class BrandedAccount:
+class Branded:
+    """What follows from how an account looks."""
+
+    __slots__ = ()
+
+    @property
+    def zone(self: Any) -> ZoneInfo:
+        """The zone the account's days and times are in."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def brand(self: Any) -> "Brand":
+        """What templates need."""
+        return Brand(name=self.name, colour=self.colour, logo_digest=self.logo_digest)
+
+
+class BrandedAccount(Branded):
     """Columns of a service's `accounts` table."""
 
     account_id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -37,16 +53,6 @@ class BrandedAccount:
     logo_media_type: Mapped[str | None] = mapped_column(Text)
     logo: Mapped[bytes | None] = mapped_column(deferred=True)  # most look-ups want the rest
     updated_at: Mapped[Timestamp]
-
-    @property
-    def zone(self) -> ZoneInfo:
-        """The zone the account's days and times are in."""
-        return ZoneInfo(self.time_zone)
-
-    @property
-    def brand(self) -> "Brand":
-        """What templates need."""
-        return Brand(name=self.name, colour=self.colour, logo_digest=self.logo_digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from pyarrow import parquet
 from sqlalchemy import text
 
 from services.reports import export
-from services.reports.asked import Asked, Search
+from services.reports.asked import Asked, Search, Tenant
 from services.reports.days import Days
-from services.reports.tables import Account, Rating
+from services.reports.tables import Rating
 from tests.attacks.server import serving
 from tests.builders import BEN, NOON, an_account
 from tests.reports.told import a_key, answered, ask
@@ -317,7 +317,7 @@ async def test_a_reader_who_pauses_does_not_lose_the_transaction(
     """PostgreSQL ends an idle transaction of ours within seconds; that of an export may wait for its reader."""
     monkeypatch.setattr(export.CsvWriter, "rows_at_once", 1)
     await reports.hears(an_account(), *(answered(f"s-{number}", 5) for number in range(3)))
-    asked = Asked(Account(account_id="acme"), Days(date(2026, 3, 1), date(2026, 4, 1)))
+    asked = Asked(Tenant("acme", "Acme", "#000000", "UTC"), Days(date(2026, 3, 1), date(2026, 4, 1)))
     async with reports.service.engine.connect() as connection:
         await connection.execute(text("SET idle_in_transaction_session_timeout = '100ms'"))
         await connection.commit()

@@ -14,11 +14,11 @@ from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from services.reports import queries, verification
-from services.reports.asked import Asked, Search
+from services.reports.asked import Asked, Search, Tenant
 from services.reports.days import Days
 from services.reports.shadow import Shadow
 from services.reports.tables import Account, ApiKey, CsatCell, CsatDaily, CsatKind, Erasure, Rating, SkippedSurvey
-from shared.chassis.database import connect
+from shared.chassis.database import prepared_pool
 from shared.chassis.prepared import Prepared
 from shared.chassis.tenancy import ANYBODY, WHOSE, guard, seen, session_of
 from tests.builders import ADA, an_account
@@ -109,42 +109,40 @@ async def test_what_one_transaction_said_does_not_hold_for_the_next(locked: Stag
 
 async def test_a_statement_that_says_itself_whose_rows_it_sees_sees_no_others(locked: Stage) -> None:
     """It has no transaction before or after it: neither its own WHERE nor what is left on its connection opens more."""
-    engine = locked.service.engine
+    pool = locked.service.pool
     forgetful = Prepared(seen(select(Rating.comment).where(WHOSE.c.told != "")))
     too_early = Prepared(select(Rating.comment))
     whole = Prepared(seen(select(Rating.comment).where(ANYBODY.c.told == "on"), by=ANYBODY))
 
     for account_id in ("acme", "evil") * 10:
-        rows = await forgetful.rows(engine, {"account_id": account_id})
+        rows = await forgetful.rows(pool, {"account_id": account_id})
         assert [row.comment for row in rows] == [f"words of {account_id}"]
-        assert await too_early.rows(engine, {}) == []
-        assert len(await whole.rows(engine, {})) == 2
-        assert await too_early.rows(engine, {}) == []
+        assert await too_early.rows(pool, {}) == []
+        assert len(await whole.rows(pool, {})) == 2
+        assert await too_early.rows(pool, {}) == []
 
 
 async def test_no_statement_is_begun_before_it_has_said_whose_rows_it_sees(locked: Stage) -> None:
     """It would see nothing, whichever way PostgreSQL goes about it."""
     for ways in ("enable_indexscan, enable_bitmapscan, enable_indexonlyscan", "enable_nestloop", "enable_seqscan"):
-        engine = connect(locked.service.settings.database_url, service="reports", pool_size=1)
+        pool = prepared_pool(locked.service.settings.database_url, service="reports", size=1)
         try:
-            async with engine.connect() as connection:
-                for way in ways.split(", "):
-                    await connection.execute(text(f"SET {way} = off"))
-                await connection.execute(text("SET plan_cache_mode = force_generic_plan"))
-                await connection.commit()
-            asked = Asked(Account(account_id="acme"), Days(date(2026, 3, 1), date(2026, 4, 1)))
+            for way in (*ways.split(", "), "plan_cache_mode"):
+                value = "force_generic_plan" if way == "plan_cache_mode" else "off"
+                await pool.fetch(f"SET {way} = {value}")
+            asked = Asked(Tenant("acme", "Acme", "#000000", "UTC"), Days(date(2026, 3, 1), date(2026, 4, 1)))
             for shaped in (asked, replace(asked, priorities=("normal",)), replace(asked, attribution="assignee")):
-                now, before = await queries.totals(shaped, engine)
+                now, before = await queries.totals(shaped, pool)
                 assert (now.score_5, before.score_5) == (1, 0)
-                assert len(await queries.totals_by("channel", shaped, engine)) == 1
-                assert len(await queries.scores_by_day(shaped, engine)) == 1
-                (agent,) = await queries.scores_by_agent(shaped, engine)
+                assert len(await queries.totals_by("channel", shaped, pool)) == 1
+                assert len(await queries.scores_by_day(shaped, pool)) == 1
+                (agent,) = await queries.scores_by_agent(shaped, pool)
                 assert (agent.name, agent.score_5) == (ADA.name, 1)
-                assert len(await queries.responses(shaped, engine, 9, search=Search(text="words"))) == 1
-            assert await queries.response(asked, engine, "s-acme")
-            assert await queries.has_surveys("acme", engine)
+                assert len(await queries.responses(shaped, pool, 9, search=Search(text="words"))) == 1
+            assert await queries.response(asked, pool, "s-acme")
+            assert await queries.has_surveys("acme", pool)
         finally:
-            await engine.dispose()
+            await pool.close()
 
 
 async def test_pages_and_api_work_behind_it(locked: Stage) -> None:
