@@ -94,7 +94,9 @@ def guard(table: str) -> list[str]:
     """Write the statements that guard a table with a column `account_id`."""
     # Each SELECT is done once for a statement; without it the setting would be looked up for every row.
     account, every = (f"(SELECT current_setting('{name}', true))" for name in (ACCOUNT, EVERY_ACCOUNT))
-    rows = f"account_id = {account} OR {every} = 'on'"
+    # As an OR it would be taken for a filter that hardly any row passes, and a page of responses that can be read in
+    # order would now and then be sorted out of all of them. A CASE is taken for one that half of all rows pass.
+    rows = f"CASE WHEN account_id = {account} THEN true ELSE {every} = 'on' END"
     return [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
