@@ -42,6 +42,7 @@ def create_service(settings: Settings, clock: Clock = utc_now) -> Service:
         farewells=[live.dismiss],
         clock=clock,
         guarded=True,
+        prepared=True,
     )
 
 

@@ -24,6 +24,7 @@ from shared.chassis.database import Sessions, connect, prepared_pool, sessions_o
 from shared.chassis.inbox import forget_old_messages
 from shared.chassis.kafka import Consumers, EventRouter
 from shared.chassis.outbox import Relay, oldest_age_seconds
+from shared.chassis.prepared import Pool
 from shared.chassis.settings import Settings
 from shared.chassis.telemetry import KAFKA_CONNECTED
 from shared.chassis.tenancy import of_all_accounts, of_no_account
@@ -74,21 +75,19 @@ class Service:
     guarded: bool = False
     """Its tables show a page's transaction no rows until it says whose: see tenancy.py."""
 
+    prepared: bool = False
+    """Its pages execute prepared statements, on connections besides those of sessions: see prepared.py."""
+
     def __post_init__(self) -> None:
         # What works in the background holds its connections for as long as a batch takes; pages must find theirs.
         background = len(self.events.handlers) + len(self.chores) + _OWN_WORK
-        self.engine = connect(
-            self.settings.database_url,
-            service=self.name,
-            pool_size=self.settings.database_pool_size + background,
-            statement_seconds=self.settings.statement_seconds,
-        )
-        self.pool = prepared_pool(
-            self.settings.database_url,
-            service=self.name,
-            size=self.settings.database_pool_size,
-            statement_seconds=self.settings.statement_seconds,
-        )
+        pages, limit = self.settings.database_pool_size, self.settings.statement_seconds
+        self.most_connections = background + pages * (2 if self.prepared else 1)
+        url = self.settings.database_url
+        self.engine = connect(url, service=self.name, pool_size=background + pages, statement_seconds=limit)
+        self.pool: Pool | None = None
+        if self.prepared:
+            self.pool = prepared_pool(url, service=self.name, size=pages, statement_seconds=limit)
         if self.guarded:
             self.sessions, self.page_sessions = of_all_accounts(self.engine), of_no_account(self.engine)
         else:
@@ -140,7 +139,8 @@ class Service:
 
     async def disconnect(self) -> None:
         """Close the connections to PostgreSQL that are in no use."""
-        await self.pool.close()
+        if self.pool:
+            await self.pool.close()
         await self.engine.dispose()
 
     async def _consume(self) -> None:

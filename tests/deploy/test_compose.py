@@ -43,6 +43,27 @@ def test_a_service_is_told_everything_it_needs(name: str) -> None:
     assert set(SERVICES[name]["environment"]) <= known
 
 
+def test_the_database_has_connections_for_two_replicas_of_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release that rolls out runs beside the one before; some connections are kept for superusers."""
+    needed = {}
+    for name, program in PROGRAMS.items():
+        for variable, value in SERVICES[name]["environment"].items():
+            monkeypatch.setenv(variable, re.sub(r"\$\{[^}]*?(?::-(.*?))?\}", default_or_secret, value))
+        settings = importlib.import_module(f"{program}.settings").Settings.from_environment()
+        service = importlib.import_module(f"{program}.app").create_service(settings)
+        needed[name] = str(service.most_connections)
+    most = int(SERVICES["postgres"]["command"][-1].removeprefix("max_connections="))
+    operations = (DEPLOY.parent / "docs/operations.md").read_text()
+
+    assert 2 * sum(map(int, needed.values())) <= most - 3
+    assert dict(re.findall(r"^\| (\w+) \| (\d+) \|$", operations, re.MULTILINE)) == needed
+
+
+def default_or_secret(found: re.Match[str]) -> str:
+    """What stands in the place of a variable of Compose's."""
+    return "x" * 32 if found[1] is None else found[1]
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_service_waits_for_its_tables_and_topics(name: str) -> None:
     """No service starts on a database without tables or a broker without topics."""
