@@ -102,6 +102,8 @@ def _settings(service: str, statement_seconds: float | None) -> dict[str, Any]:
         "server_settings": {
             "application_name": f"closeloop-{service}",
             "idle_in_transaction_session_timeout": f"{HANGS_AFTER_SECONDS * 1000:.0f}",
+            # Should we not be there any more to take it back, as we do a second before. 0 is none.
+            "statement_timeout": f"{(statement_seconds + 1) * 1000:.0f}" if statement_seconds else "0",
         },
     }
 

@@ -139,9 +139,11 @@ class Service:
 
     async def disconnect(self) -> None:
         """Close the connections to PostgreSQL that are in no use."""
-        if self.pool:
-            await self.pool.close()
-        await self.engine.dispose()
+        try:
+            if self.pool:
+                await self.pool.close()
+        finally:
+            await self.engine.dispose()
 
     async def _consume(self) -> None:
         """Connect to Kafka and consume until cancelled. Raises when Kafka does not answer at the start."""

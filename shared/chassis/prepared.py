@@ -7,6 +7,7 @@ statement, begin, wrap rows, roll back) takes several times as long as PostgreSQ
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -18,6 +19,8 @@ WAIT_SECONDS = 5.0
 
 ASKED_AFTER_SECONDS = 5.0
 """A connection that was idle for longer is asked whether it still is one before it is used."""
+
+CLOSE_SECONDS = 2.0
 
 _DIALECT = dialect()
 
@@ -59,11 +62,15 @@ class Pool:
         self._connection = connection
         self._free = asyncio.Semaphore(size)
         self._idle: list[tuple[float, asyncpg.Connection]] = []
+        self._is_closed = False
+        self.lent = 0
+        """How many are in use."""
 
     async def fetch(self, statement: str, *values: Any) -> list[Row]:
         """Execute a statement. Raises what asyncpg raises, and TimeoutError when none is free within WAIT_SECONDS."""
         async with asyncio.timeout(WAIT_SECONDS):
             await self._free.acquire()
+        self.lent += 1
         try:
             connection = await self._usable()
             try:
@@ -72,20 +79,25 @@ class Pool:
                 self._keep(connection)
                 raise
             except BaseException:
-                connection.terminate()  # cancelled, or out of time: PostgreSQL may still be about to answer
+                await asyncio.shield(_give_up(connection))  # cancelled, or out of time: it may still be about to answer
                 raise
             self._keep(connection)
             return rows
         finally:
+            self.lent -= 1
             self._free.release()
 
     def _keep(self, connection: asyncpg.Connection) -> None:
-        self._idle.append((time.monotonic(), connection))
+        if self._is_closed:
+            connection.terminate()
+        else:
+            self._idle.append((time.monotonic(), connection))
 
     async def _usable(self) -> asyncpg.Connection:
         """Take the connection that was used last, which has the most ready: plans, pages, a process that is awake.
 
-        Of one that was ended asyncpg has heard. One that may have been lost without a word since is asked.
+        Of one that was ended asyncpg has heard. One that may have been lost without a word since is asked; if it was,
+        so are those that have been idle for longer.
         """
         while self._idle:
             since, connection = self._idle.pop()
@@ -93,13 +105,21 @@ class Pool:
                 continue
             if time.monotonic() - since < ASKED_AFTER_SECONDS or await _answers(connection):
                 return connection
+            for _, older in self._idle:
+                older.terminate()
         return await asyncpg.connect(**self._connection, record_class=Row)
 
     async def close(self) -> None:
-        """Close what is idle. Raises TimeoutError."""
-        async with asyncio.timeout(WAIT_SECONDS):
-            while self._idle:
-                await self._idle.pop()[1].close()
+        """Close every connection: at once what is idle, the others when they come back."""
+        self._is_closed = True
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(_give_up(connection) for _, connection in idle))
+
+
+async def _give_up(connection: asyncpg.Connection) -> None:
+    """Close a connection, and have PostgreSQL end what it is doing for it."""
+    with suppress(Exception):  # then it is not there any more
+        await connection.close(timeout=CLOSE_SECONDS)
 
 
 async def _answers(connection: asyncpg.Connection) -> bool:

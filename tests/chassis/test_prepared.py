@@ -133,6 +133,42 @@ async def test_a_statement_that_is_given_up_answers_no_other(counting: Stage, en
             await slow
 
         assert await pid(pool) != before
+        await has_gone(counting, before)  # long before it would be done
+    finally:
+        await pool.close()
+
+
+async def has_gone(stage: Stage, process: int) -> None:
+    """Wait until PostgreSQL does no more for a connection. Raises AssertionError."""
+    left = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
+    for _ in range(100):
+        async with stage.service.sessions() as session:
+            if not await session.scalar(left, {"pid": process}):
+                return
+        await asyncio.sleep(0.05)
+    raise AssertionError("its connection is still there")
+
+
+async def test_when_one_connection_was_lost_no_other_is_waited_for(
+    counting: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that dropped them all: a request waits for one that does not answer, not for ten."""
+    url = counting.service.engine.url.render_as_string(hide_password=False)
+    pool = prepared_pool(url, service="counting", size=3)
+    asked = []
+
+    async def answers(connection: asyncpg.Connection) -> bool:
+        asked.append(connection.get_server_pid())
+        connection.terminate()
+        return False
+
+    try:
+        rows = await asyncio.gather(*(SLEEP.rows(pool, {"seconds": 0.05}) for _ in range(3)))
+        monkeypatch.setattr(prepared, "ASKED_AFTER_SECONDS", 0)
+        monkeypatch.setattr(prepared, "_answers", answers)
+
+        assert await pid(pool) not in {row.pid for (row,) in rows}
+        assert len(asked) == 1
     finally:
         await pool.close()
 
@@ -191,13 +227,30 @@ async def test_a_pool_that_is_closed_leaves_no_connection(counting: Stage) -> No
 
     await pool.close()
 
-    async with counting.service.sessions() as session:
-        left = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
-        for _ in range(100):
-            if not await session.scalar(left, {"pid": process}):
-                return
-            await asyncio.sleep(0.05)
-    raise AssertionError("its connection is still there")
+    await has_gone(counting, process)
+
+
+async def test_what_comes_back_to_a_pool_that_is_closed_is_closed_as_well(counting: Stage) -> None:
+    """A stop does not wait for what its requests still ask."""
+    pool = pool_of(counting)
+    slow = asyncio.create_task(SLEEP.rows(pool, {"seconds": 0.3}))
+    await asyncio.sleep(0.1)
+
+    await pool.close()
+
+    (row,) = await slow
+    await has_gone(counting, row.pid)
+
+
+async def test_postgresql_ends_by_itself_what_takes_too_long(counting: Stage) -> None:
+    """Should the process be gone that would have taken it back."""
+    pool = pool_of(counting, statement_seconds=0.5)
+    try:
+        (row,) = await pool.fetch("SELECT current_setting('statement_timeout') AS limit")
+    finally:
+        await pool.close()
+
+    assert row.limit == "1500ms"
 
 
 def test_a_fault_of_a_statements_own_is_no_outage() -> None:

@@ -108,9 +108,10 @@ async def idle(reports: Stage, log: Log) -> AsyncIterator[Service]:
         provided=reports.service.provided,
         clock=reports.clock,
         guarded=True,
+        prepared=True,
     )
     yield service
-    await service.engine.dispose()
+    await service.disconnect()
     async with reports.service.sessions.begin() as session:
         await session.execute(text("DROP SCHEMA IF EXISTS shadow CASCADE"))
 

@@ -165,7 +165,7 @@ async def test_a_wrong_parameter_keeps_no_connection(locked: Stage) -> None:
     for _ in range(30):
         assert (await ask(locked, "/summary", key=key, nonsense="1")).status_code == 400
 
-    assert locked.service.engine.pool.checkedout() == 0  # pyright: ignore[reportAttributeAccessIssue]
+    assert locked.service.pool.lent == 0
 
 
 async def test_operators_see_every_account(locked: Stage) -> None:
