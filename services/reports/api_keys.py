@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, get_args
 
+import asyncpg
+import structlog
 from litestar import Request
 from litestar.datastructures import State
 from sqlalchemy import LargeBinary, Select, Text, bindparam, exists, select
 
 from services.reports.asked import Tenant
 from services.reports.tables import Account, ApiKey, RateLimitBucket
+from shared.chassis.database import is_outage
 from shared.chassis.prepared import Prepared, Row
 from shared.chassis.tenancy import ANYBODY, seen
 from shared.public_pages.access_links import digest
@@ -19,6 +22,8 @@ from shared.public_pages.rate_limits import REPORTS, WRONG_KEYS, refusal, taking
 
 Scope = Literal["figures", "responses"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+log = structlog.get_logger()
 
 _ACCOUNT = tuple(Account.__table__.columns[name] for name in Tenant.__struct_fields__)
 
@@ -32,18 +37,22 @@ class Access:
     agent_id: str | None = None
 
 
-def _counted(found: Select) -> Prepared:
-    """Write the statement that finds what opens an account, and counts the request where it does.
+class _LookUp:
+    """The statement that finds what opens an account, and counts the request where it does; and one that only finds.
 
     One statement, and so one transaction, which ends with it: each request begins with it.
     """
-    opened = seen(found.where(ANYBODY.c.told == "on"), by=ANYBODY).cte("opened")
-    taken = taking_from(RateLimitBucket, where=opened).cte("taken")
-    return Prepared(select(opened, exists().select_from(taken).label("is_within_limit")))
+
+    def __init__(self, found: Select) -> None:
+        opened = seen(found.where(ANYBODY.c.told == "on"), by=ANYBODY)
+        self.alone = Prepared(opened)
+        counted = opened.cte("opened")
+        taken = taking_from(RateLimitBucket, where=counted).cte("taken")
+        self.counted = Prepared(select(counted, exists().select_from(taken).label("is_within_limit")))
 
 
 # A digest is compared here as any value is: who can tell how much of it was right learns nothing of what it is made of.
-_BY_KEY = _counted(
+_BY_KEY = _LookUp(
     select(*_ACCOUNT, ApiKey.scopes, ApiKey.agent_id)
     .join(ApiKey, ApiKey.account_id == Account.account_id)
     .where(
@@ -52,7 +61,7 @@ _BY_KEY = _counted(
         ApiKey.revoked_at.is_(None),
     )
 )
-_BY_ACCOUNT = _counted(select(*_ACCOUNT).where(Account.account_id == bindparam("account_id", type_=Text)))
+_BY_ACCOUNT = _LookUp(select(*_ACCOUNT).where(Account.account_id == bindparam("account_id", type_=Text)))
 
 
 async def let_in(brought: str, request: Request, state: State) -> Access | None:
@@ -89,13 +98,21 @@ async def _by_token(token: str, state: State) -> tuple[Access | None, str]:
     return (Access(_tenant(row), claims.scopes, claims.agent_id) if row else None), name
 
 
-async def _count(statement: Prepared, name: str, state: State, **values: Any) -> Row | None:
-    """Execute a statement of `_counted`. Raises TooMany."""
+async def _count(look_up: _LookUp, name: str, state: State, **values: Any) -> Row | None:
+    """Find what opens an account, and count the request. Raises TooMany."""
     now: datetime = state.clock()
     rate = REPORTS.link
     assert rate is not None
     bucket = state.limiter.bucket(REPORTS, "link", name)
-    rows = await statement.rows(state.pool, {**state.limiter.values(rate, bucket, now), **values})
+    try:
+        rows = await look_up.counted.rows(state.pool, {**state.limiter.values(rate, bucket, now), **values})
+    except asyncpg.PostgresError as failure:
+        if not is_outage(failure):
+            raise
+        # It answers, so maybe only the buckets cannot be written: then everybody is let through.
+        rows = await look_up.alone.rows(state.pool, values)
+        log.warning("rate limits are not counted", reason=type(failure).__name__)
+        return rows[0] if rows else None
     if rows and not rows[0].is_within_limit:
         raise refusal(REPORTS, "link", rate)
     return rows[0] if rows else None

@@ -31,6 +31,9 @@ _COMMIT_SOON = func.set_config("synchronous_commit", "off", true()) == "off"
 """Has the commit not wait for the disk: a crash of PostgreSQL may forget who asked in its last moment. It is said in
 the statement that counts, for one of its own would be another round trip of every request."""
 
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""More than those of replicas do, or a request waits between the look at its clock and being counted."""
+
 REFUSED = Counter(
     "closeloop_rate_limited_total",
     "Requests that were refused since too many came: by what they asked for, and by what was counted.",
@@ -201,8 +204,9 @@ class RateLimiter:
             "now": now,
             "every": rate.every,
             "full": now + (rate.at_once - 1) * rate.every,
-            # No bucket takes longer to fill. A later time is of a clock that was ahead: nobody is kept out until then.
-            "latest": now + rate.at_once * rate.every,
+            # No bucket takes longer to fill. A time well beyond is of a clock that was ahead: nobody is kept out until
+            # then. Requests may be counted in another order than they came in, by clocks that differ a little.
+            "latest": now + rate.at_once * rate.every + CLOCKS_DIFFER,
         }
 
     async def forget_full(self, session: AsyncSession, now: datetime) -> None:

@@ -206,6 +206,19 @@ async def test_a_clock_that_was_ahead_keeps_nobody_out(portal: Stage) -> None:
         await portal.service.provided["limiter"].take(FEW, a_request(portal))
 
 
+@pytest.mark.parametrize("seconds", [0.01, 5])
+async def test_a_request_that_is_counted_late_fills_no_bucket(portal: Stage, seconds: float) -> None:
+    """Floods: requests are counted in another order than they came in, by replicas whose clocks differ a little."""
+    limiter = portal.service.provided["limiter"]
+    for _ in range(FEW.address.at_once):
+        await limiter.take(FEW, a_request(portal))
+
+    portal.later(seconds=-seconds)
+
+    with pytest.raises(TooMany):
+        await limiter.take(FEW, a_request(portal))
+
+
 async def test_guessing_links_ends_after_a_while_and_links_that_work_still_open(portal: Stage) -> None:
     """Token guessing: an address that tries one after the other is refused, its neighbours are not."""
     path = await mailed(portal)

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from sqlalchemy import text
 
 from shared.public_pages.rate_limits import REPORTS, WRONG_KEYS
 from tests.attacks.test_rate_limits import HERE, empties
@@ -106,9 +107,24 @@ async def test_a_key_cannot_ask_for_ever(reports: Stage, key: str) -> None:
     assert await opens(reports, key) == 200
 
 
+async def test_keys_open_though_nobody_can_be_counted(reports: Stage, key: str) -> None:
+    """Denial of service by a dependency: the table of the limits is away, that of the keys is not."""
+    async with reports.service.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE rate_limit_buckets RENAME TO gone"))
+    try:
+        answers = [await opens(reports, key), await opens(reports, WRONG)]
+    finally:
+        async with reports.service.engine.begin() as connection:
+            await connection.execute(text("ALTER TABLE gone RENAME TO rate_limit_buckets"))
+
+    assert answers == [200, 401]
+    assert await opens(reports, key) == 200
+
+
 async def test_counting_keeps_no_connection(reports: Stage, key: str) -> None:
     """Pool exhaustion: more requests at a time than there are connections."""
     answers = await asyncio.gather(*(opens(reports, key if number % 2 else WRONG) for number in range(40)))
 
     assert set(answers) == {200, 401}
+    assert reports.service.pool.lent == 0
     assert reports.service.engine.pool.checkedout() == 0  # pyright: ignore[reportAttributeAccessIssue]
