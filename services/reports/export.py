@@ -1,7 +1,8 @@
 """Responses as a file, however many: read by a server-side cursor from one snapshot, written and sent as they come.
 
-A few rows and one chunk are in memory at a time. A reader who takes nothing for PATIENCE_SECONDS loses the export, so
-that none holds a connection for ever; whatever breaks an export off shows to its client, who misses the end.
+Some thousand rows are in memory at a time. A reader who takes nothing for PATIENCE_SECONDS, or has not taken all within
+LONGEST_SECONDS, loses the export, so that none holds a connection for ever; whatever breaks an export off shows to its
+client, who misses the end.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ AT_ONCE = 2
 """Exports of a replica. Each holds one of its connections for pages."""
 
 PATIENCE_SECONDS = 60.0
+LONGEST_SECONDS = 900.0
 
 Kind = Literal["csv", "parquet"]
 MEDIA_TYPES: dict[Kind, str] = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
@@ -248,9 +250,10 @@ class Exports:
 
 async def _hand_over(made: AsyncGenerator[bytes], into: Any) -> None:
     async with into, aclosing(made):
-        async for piece in made:
-            with anyio.fail_after(PATIENCE_SECONDS):
-                await into.send(piece)
+        with anyio.fail_after(LONGEST_SECONDS):
+            async for piece in made:
+                with anyio.fail_after(PATIENCE_SECONDS):
+                    await into.send(piece)
 
 
 async def _received(first: bytes, out: Any, task: asyncio.Task[None]) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""What every route of the API is given: who asks, their session, and what they ask for."""
+"""What every route of the API is given: who asks, and what they ask for."""
 
 from datetime import date
 from functools import cache
@@ -169,7 +169,7 @@ def refuse_unknown_parameters(request: Request) -> None:
     given = [name for name, _ in request.query_params.multi_items()]
     for name in given:
         if name not in known:
-            raise wrong_parameter(name[:50], f"is unknown; there are {', '.join(sorted(known))}")
+            raise wrong_parameter(name[:50], f"is unknown; there are {', '.join(sorted(known)) or 'none'}")
         if name not in REPEATABLE and given.count(name) > 1:
             raise wrong_parameter(name, "is given twice")
 

@@ -7,7 +7,7 @@ from sqlalchemy import func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reports.erasure import NO_WORDS
-from services.reports.rollup import become_the_only_writer
+from services.reports.rollup import TELL, become_the_only_writer
 from services.reports.settings import Settings
 from services.reports.tables import Rating
 from shared.chassis.retention import Period, dead_letters
@@ -43,4 +43,6 @@ async def _forget_words(session: AsyncSession, before: datetime, limit: int) -> 
         await become_the_only_writer(session)
         statement = update(Rating).where(tuple_(*key).in_(rows)).values(NO_WORDS)
         await session.execute(statement.execution_options(synchronize_session=False))
+        for account_id in {account_id for account_id, _ in rows}:
+            await session.execute(TELL, {"account_id": account_id})  # open pages let go of the words, too
     return len(rows)

@@ -19,7 +19,7 @@ from services.reports.tables import CsatCell, CsatCounts, CsatDaily, CsatKind, R
 
 CHANNEL = "csat_changed"
 TELL = text(f"SELECT pg_notify('{CHANNEL}', json_build_array(CAST(:account_id AS text), NULL)::text)")
-"""Tells of an account whose pages changed though its figures did not."""
+"""Tells of an account whose pages changed otherwise than by an event."""
 
 COUNTS = tuple(CsatCounts.__annotations__)
 KEYS = {

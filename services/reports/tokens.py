@@ -26,7 +26,11 @@ FRESH_SECONDS = 300.0
 PAUSE_SECONDS = 30.0
 """Between two looks at the provider's keys, whatever tokens name: nobody makes us ask it all the time."""
 
-TIMEOUT_SECONDS = 5.0
+TIMEOUT_SECONDS = 2.0
+"""For an answer of the provider's: requests wait for it."""
+
+LEEWAY_SECONDS = 30.0
+"""What its clock may differ from ours."""
 
 
 class KeysAway(ServiceUnavailableException):
@@ -80,6 +84,7 @@ class Tokens:
                 algorithms=[algorithm],
                 audience=self._audience,
                 issuer=self._issuer,
+                leeway=LEEWAY_SECONDS,
                 options={"require": list(REQUIRED)},
             )
         except jwt.PyJWTError:

@@ -9,7 +9,7 @@ from typing import get_args
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-from services.reports.rollup import COUNTS, KEYS, become_the_only_writer
+from services.reports.rollup import COUNTS, KEYS, TELL, become_the_only_writer
 from services.reports.satisfaction import Reason
 from shared.chassis.tenancy import SEE_EVERY_ACCOUNT
 
@@ -138,5 +138,5 @@ def _whose(rollup: str, row: Row) -> str:
 async def recount(session: AsyncSession, account_id: str) -> None:
     """Make an account's rollups anew from its ratings. Events wait until the transaction ends, readers do not."""
     await become_the_only_writer(session)
-    for statement in _RECOUNT:
+    for statement in (*_RECOUNT, TELL):
         await session.execute(statement, {"account_id": account_id})

@@ -35,6 +35,7 @@ from tests.builders import (
 from tests.notifier.builders import a_reply_published
 from tests.portal.conftest import mailed
 from tests.privacy.conftest import left_of_rita
+from tests.reports.test_live import heard
 from tests.reports.told import a_key, answered, told
 from tests.stage import Stage
 
@@ -198,8 +199,10 @@ async def test_ratings_keep_their_scores_and_lose_their_words(reports: Stage) ->
     before = await told(reports, "/summary", key=key, **summary)
     reports.later(days=731)
 
-    await keeps_to_its_periods(reports, "reports")
+    async with heard(reports) as channel:
+        await keeps_to_its_periods(reports, "reports")
 
+    assert channel == [["acme", None]], "open pages let go of the words, too"
     assert {(row.score, row.comment, row.subject) for row in await reports.rows(Rating)} == {(4, "", "")}
     assert [row.score_4 for row in await reports.rows(CsatDaily)] == counts
     assert await told(reports, "/summary", key=key, **summary) == before

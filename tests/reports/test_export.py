@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -236,6 +237,23 @@ async def test_no_more_than_a_few_exports_run_and_a_slow_reader_loses_its_own(
     assert figures.status_code == 200
     assert again.status_code == 200
     assert again.text.count("\r\n") == 20_002
+
+
+async def test_who_reads_slowly_loses_its_export_in_the_end(reports: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two who take a piece now and then would else keep everybody's places for days."""
+    monkeypatch.setattr(export, "LONGEST_SECONDS", 0.2)
+    exports = export.Exports()
+
+    async def endless():
+        while True:
+            yield b"piece"
+
+    async def read_slowly(pieces: AsyncIterator[bytes]) -> None:
+        async for _ in pieces:
+            await asyncio.sleep(0.01)
+
+    with pytest.raises(TimeoutError):
+        await read_slowly(await exports.start(endless()))
 
 
 async def test_whoever_goes_away_frees_the_connection(reports: Stage) -> None:

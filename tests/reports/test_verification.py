@@ -7,6 +7,7 @@ from services.reports import verification
 from services.reports.tables import CsatDaily
 from tests.builders import BEN, an_account
 from tests.reports.conftest import Operator
+from tests.reports.test_live import heard
 from tests.reports.told import a_survey, answered, created, expired, skipped, told
 from tests.stage import Stage
 
@@ -110,8 +111,10 @@ async def test_a_rollup_can_be_repaired_from_the_ratings(reports: Stage, operato
     await hear_of_two_accounts(reports)
     await corrupt(reports, "UPDATE csat_daily SET score_5 = 7, pending = 1, agent_id = 'eve' WHERE agent_id = 'ada'")
 
-    repaired = await operator.types("verify", "--repair")
+    async with heard(reports) as channel:
+        repaired = await operator.types("verify", "--repair")
 
+    assert sorted(channel) == [["acme", None], ["bolt", None]], "open pages ask for themselves"
     assert repaired.exit_code == 0
     assert "2 days of 2 accounts differ." in repaired.output
     assert (await operator.types("verify")).exit_code == 0
