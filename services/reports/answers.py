@@ -150,8 +150,8 @@ class Previous(Struct, frozen=True, kw_only=True):
     response_rate: Annotated[
         Change,
         Meta(
-            description="Surveys that are still open count as unanswered so far: a range that ends today compares low"
-            " with one whose surveys are over. `surveys.pending` tells how many are open."
+            description="So far: surveys that are still open count as unanswered, and the interval leaves room for what"
+            " may become of them. `surveys.pending` tells how many there are."
         ),
     ]
 

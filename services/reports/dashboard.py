@@ -1,6 +1,8 @@
 """The pages of Help Desk Reports: sign in with a key, and the CSAT tab. They need no script."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from litestar import Request, Response, Router, get, post
@@ -19,13 +21,21 @@ from services.reports.api_keys import Access, let_in
 from services.reports.asked import Asked, Search
 from services.reports.chart import draw
 from services.reports.export import CsvWriter, ParquetWriter
-from services.reports.formats import FORMATS
+from services.reports.formats import FORMATS, figure_of
 from services.reports.live import tell_changes
 from services.reports.parameters import RESPONSES
 from services.reports.response_routes import exported
-from services.reports.satisfaction import Agent
+from services.reports.satisfaction import ENOUGH, Agent
 from services.reports.settings import ticket_url
-from services.reports.view import MAX_SEARCH, PRESET_NAMES, SHOWN_AGENTS, View, view_of
+from services.reports.view import (
+    ATTRIBUTIONS,
+    MAX_SEARCH,
+    OTHER_PRESETS,
+    PRESET_NAMES,
+    SHOWN_AGENTS,
+    View,
+    view_of,
+)
 from shared.chassis.prepared import Pool, Row
 from shared.chassis.requests import ENDLESS
 from shared.public_pages.branding import NEUTRAL
@@ -65,10 +75,12 @@ async def show_csat(request: Request, state: State, access: NamedDependency[Acce
     """Show how satisfied requesters were with a range of days."""
     account = access.account
     now = state.clock().astimezone(account.zone)
+    may_read = "responses" in access.scopes
     view = view_of(request.query_params, now.date(), only=access.agent_id)
+    if not may_read:
+        view = view.without_search
     asked, pool = view.asked(account), state.pool
     totals, before = await figures.totals(asked, pool)
-    may_read = "responses" in access.scopes
     page, older = await _page_of_responses(view, asked, pool) if may_read else ([], None)
     agent_name = view.agent and (await queries.name_of_agent(asked, pool) or view.agent)
     context = {
@@ -78,29 +90,40 @@ async def show_csat(request: Request, state: State, access: NamedDependency[Acce
         "brand": account.brand,
         "view": view,
         "presets": PRESET_NAMES,
+        "other_presets": OTHER_PRESETS,
+        "attributions": ATTRIBUTIONS,
         "today": now.date(),
-        "updated": f"{now:%H:%M}",
+        "now": now,
         "agent_name": agent_name,
         "chips": view.chips(agent_name),
         "response_chips": view.response_chips,
         "most_agents": SHOWN_AGENTS,
         "longest_search": MAX_SEARCH,
+        "enough": ENOUGH,
+        "figure_of": figure_of(view.measure),
+        "narrowed": bool(view.agent or view.priority or view.channel),
+        "longer": view.longer(now.date()),
         "has_surveys": await queries.has_surveys(account.account_id, pool),
         "totals": totals,
         "scores": totals.scores,
         "surveys": totals.surveys,
         "before": before,
-        "agents": sorted_agents(await figures.agents(asked, pool), view),
-        "priorities": await figures.totals_by("priority", asked, pool),
-        "channels": await figures.totals_by("channel", asked, pool),
+        # Each table is of all that it has a row for: the one that is looked at stands among the others.
+        "agents": sorted_agents(await figures.agents(replace(asked, agent_id=access.agent_id), pool), view),
+        "priorities": await figures.totals_by("priority", replace(asked, priorities=()), pool),
+        "channels": await figures.totals_by("channel", replace(asked, channels=()), pool),
         "reasons": await figures.reasons(asked, pool),
-        "chart": draw(await figures.trend(asked, view.by, pool)),
+        "chart": draw(await figures.trend(asked, view.by, pool), view.measure),
         "may_read": may_read,
         "tickets_at": state.service.settings.ticket_url,
         "responses": page,
+        "listed": view.listed(totals.scores),
+        "whose": attrgetter(asked.shape.agent_name.key),
         "older": older,
     }
-    return Template("csat.html", context=context, status_code=400 if view.mistakes else 200)
+    # A page that is looked at signs nobody out: one on a wall is asked for all the time.
+    cookie = _cookie(state, request.cookies[COOKIE], SIGNED_IN_SECONDS)
+    return Template("csat.html", context=context, status_code=400 if view.mistakes else 200, cookies=[cookie])
 
 
 async def _page_of_responses(view: View, asked: Asked, pool: Pool) -> tuple[Sequence[Row], str | None]:

@@ -16,6 +16,7 @@ from services.reports.satisfaction import (
     Share,
     State,
     difference_of_averages,
+    difference_of_rates,
     difference_of_shares,
     ranked,
     response_rate,
@@ -66,7 +67,7 @@ class Comparison:
             before,
             difference_of_averages(now.scores, before.scores),
             difference_of_shares(now.scores.csat, before.scores.csat),
-            difference_of_shares(now.response_rate, before.response_rate),
+            difference_of_rates(now.surveys, before.surveys),
         )
 
 
@@ -96,9 +97,10 @@ async def reasons(asked: Asked, pool: Pool) -> list[tuple[str, int]]:
 
 
 async def agents(asked: Asked, pool: Pool) -> list[Agent]:
-    """Give every agent with a response in the range, in their order."""
+    """Give every agent with a response in the range, in their order; one who is asked for alone has no rank."""
     rows = await queries.scores_by_agent(asked, pool)
-    return ranked(Agent(row.agent_id, row.name, scores_of(row)) for row in rows)
+    found = [Agent(row.agent_id, row.name, scores_of(row)) for row in rows]
+    return ranked(found) if asked.agent_id is None else found
 
 
 async def trend(asked: Asked, granularity: Granularity, pool: Pool) -> list[tuple[Days, Scores]]:

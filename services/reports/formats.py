@@ -1,7 +1,10 @@
 """Figures as people read them."""
 
+from collections.abc import Callable
+
+from services.reports.chart import Measure
 from services.reports.days import Days, Granularity
-from services.reports.satisfaction import Reason, Share
+from services.reports.satisfaction import Reason, Scores, Share
 
 
 def percent(value: float | None) -> str:
@@ -22,19 +25,34 @@ def interval(share: Share) -> str:
     return f"{percent(share.low).removesuffix('%')}–{percent(share.high)}"
 
 
-def points(value: float) -> str:
-    """Write how far apart two shares are, in points of a hundred: 3.4 points."""
-    return f"{abs(value) * 100:.1f} points"
+def points(now: float, before: float) -> str:
+    """Write how far apart two shares are as they are shown, so that a reader can subtract: 3 points, or nothing."""
+    apart = abs(round(now * 100) - round(before * 100))
+    return "" if not apart else f"{apart} point{'s' if apart > 1 else ''}"
 
 
-def steps(value: float) -> str:
-    """Write how far apart two averages are."""
-    return f"{abs(value):.2f}"
+def steps(now: float, before: float) -> str:
+    """Write how far apart two averages are as they are shown, 0.32; nothing where they look alike."""
+    apart = f"{abs(round(now, 2) - round(before, 2)):.2f}"
+    return "" if apart == "0.00" else apart
 
 
 def mean(value: float | None) -> str:
     """Write an average score with two decimals."""
     return "–" if value is None else f"{value:.2f}"
+
+
+def figure_of(measure: Measure) -> Callable[[Scores], str]:
+    """Give what writes the figure of a dot, with its interval."""
+
+    def average(scores: Scores) -> str:
+        about = scores.average_interval
+        return mean(scores.average) + (f" ({mean(about.low)}–{mean(about.high)})" if about else "")
+
+    def csat(scores: Scores) -> str:
+        return percent(scores.csat.value) + (f" ({interval(scores.csat)})" if scores.can_be_ranked else "")
+
+    return csat if measure == "csat" else average
 
 
 def counted(count: int, one: str, many: str) -> str:
@@ -53,7 +71,7 @@ NOT_ASKED: dict[Reason, str] = {
     "too_old": "heard of too late",
     "not_sampled": "not in the sample",
     "opted_out": "opted out",
-    "no_reply": "without an answer",
+    "no_reply": "before any agent had replied",
     "asked_recently": "asked recently",
 }
 

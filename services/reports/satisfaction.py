@@ -213,6 +213,27 @@ def response_rate(surveys: Mapping[State, int]) -> Share:
     return share(answered, answered + surveys.get("pending", 0) + surveys.get("expired", 0))
 
 
+def difference_of_rates(now: Mapping[State, int], before: Mapping[State, int]) -> Difference | None:
+    """Compare two response rates, so far; None where one of them is of fewer than ENOUGH surveys.
+
+    The interval leaves room for whatever becomes of surveys that are still open, from all of them unanswered to all
+    answered: else the latest days would always compare low. Source: C. F. Manski, "Nonparametric bounds on treatment
+    effects", American Economic Review 80 (1990), 319-323, with Newcombe's interval at either end.
+    """
+    so_far = difference_of_shares(response_rate(now), response_rate(before))
+    lowest = difference_of_shares(response_rate(now), _rate_at_most(before))
+    highest = difference_of_shares(_rate_at_most(now), response_rate(before))
+    if so_far is None or lowest is None or highest is None:
+        return None
+    return Difference(so_far.value, lowest.low, highest.high)
+
+
+def _rate_at_most(surveys: Mapping[State, int]) -> Share:
+    """Compute the response rate should all open surveys be answered."""
+    pending = surveys.get("pending", 0)
+    return response_rate({**surveys, "pending": 0, "submitted": surveys.get("submitted", 0) + pending})
+
+
 class Agent(Struct, frozen=True):
     """An agent's scores. `agent_id` None stands for the tickets that were nobody's."""
 

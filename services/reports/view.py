@@ -4,7 +4,7 @@ The address holds all of it and nothing else does, so a view can be kept, sent t
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Literal, cast, get_args
 from urllib.parse import urlencode
@@ -12,9 +12,10 @@ from urllib.parse import urlencode
 from litestar.datastructures import MultiDict
 
 from services.reports.asked import Asked, Attribution, Search, Tenant
+from services.reports.chart import Measure
 from services.reports.days import PRESETS, Days, Granularity, Preset, WrongDays, days_between, preset_days
 from services.reports.formats import label
-from services.reports.satisfaction import SCORES
+from services.reports.satisfaction import SCORES, Scores
 from shared.contracts.event import MAX_ID_LENGTH
 from shared.contracts.ticket import Priority
 
@@ -28,13 +29,35 @@ PRESET_NAMES: dict[Preset, str] = {
     "this_month": "This month",
     "this_year": "This year",
 }
-"""Those with a button. The address takes every preset."""
+"""Those with a button."""
+
+OTHER_PRESETS: tuple[Preset, ...] = tuple(preset for preset in PRESETS if preset not in PRESET_NAMES)
+"""Those that are in the menu."""
+
+ATTRIBUTIONS: dict[Attribution, tuple[str, str]] = {
+    "credited": ("Credited", "A response counts for the ticket’s assignee, else for who replied last."),
+    "assignee": ("Assignee", "A response counts for the ticket’s assignee alone."),
+    "last_replier": (
+        "Last to reply",
+        "A response counts for who replied last alone, whoever the ticket was assigned to.",
+    ),
+}
+"""Names, and what they mean."""
 
 MOST_PERIODS = 110
 """That can be told apart beside each other in the trend."""
 
 MAX_SEARCH = 100
 """Characters."""
+
+NAMES = frozenset(
+    {
+        *("preset", "first", "last", "by", "of", "sort", "agents"),
+        *("agent", "priority", "channel", "attribution"),
+        *("score", "reason", "q", "commented", "after", "excel"),
+    }
+)
+"""All that an address may name."""
 
 SHOWN_AGENTS = 12
 """At first; a link shows all."""
@@ -53,6 +76,8 @@ class View:
     preset: Preset | None
     granularities: tuple[Granularity, ...]
     by: Granularity
+    measure: Measure = "average"
+    """What the trend is of."""
     sort: Sort = "csat"
     turned: bool = False
     """Whether the order is the other way round: lowest figures first, names from Z to A."""
@@ -87,6 +112,11 @@ class View:
         """Say which responses are listed."""
         return Search(scores=self.scores, reason=self.reason, commented=self.commented, text=self.q)
 
+    @property
+    def without_search(self) -> "View":
+        """The view of who may read no responses."""
+        return replace(self, scores=(), reason=None, q="", commented=False)
+
     def to(self, *, path: str = "/csat", **changes: Any) -> str:
         """Write the address of this view with something changed; None takes a part away. A page goes on from none."""
         parameters = {**self.parameters, **({} if "after" in changes else {"after": None}), **changes}
@@ -104,6 +134,7 @@ class View:
         return {
             **days,
             "by": self.by if self.by != _fitting(self.days) else None,
+            "of": self.measure if self.measure != "average" else None,
             "agent": None if self.is_bound else self.agent,
             "priority": self.priority,
             "channel": self.channel,
@@ -117,9 +148,24 @@ class View:
             "after": self.after,
         }
 
+    def drill(self, **changes: Any) -> str:
+        """Write the address of what a bar or a row counts: its number is of all responses, whichever are listed."""
+        return self.to(**{"score": None, "reason": None, "q": None, "commented": None, **changes})
+
     def within(self, days: Days) -> str:
         """Write the address of all responses on some of the days."""
-        return self.to(preset=None, first=days.start, last=days.last, by=None)
+        return self.drill(preset=None, first=days.start, last=days.last, by=None)
+
+    def listed(self, scores: Scores) -> int | None:
+        """Tell how many of these responses are listed, page by page; None where that would have to be counted."""
+        if self.reason or self.q or self.commented:
+            return None
+        return sum(scores.counts[score - 1] for score in self.scores or SCORES)
+
+    def longer(self, today: date) -> Preset | None:
+        """Name a range that begins earlier, for who finds nothing in this one."""
+        longer: tuple[Preset, ...] = ("last_90_days", "this_year", "last_year")
+        return next((preset for preset in longer if preset_days(preset, today)[0].start < self.days.start), None)
 
     def toggling(self, score: int) -> str:
         """Write the address with a score more, or less if it is there."""
@@ -128,9 +174,15 @@ class View:
     def chips(self, agent_name: str | None) -> list[Chip]:
         """List what all figures are filtered by."""
         found = [
+            ("Days", None if self.preset else self.days.text, self.to(first=None, last=None, by=None)),
             ("Agent", None if self.is_bound else agent_name, self.to(agent=None)),
             ("Priority", self.priority and label(self.priority), self.to(priority=None)),
             ("Channel", self.channel and label(self.channel), self.to(channel=None)),
+            (
+                "Agents",
+                ATTRIBUTIONS[self.attribution][0] if self.attribution != "credited" else None,
+                self.to(attribution=None),
+            ),
         ]
         return [(what, value, without) for what, value, without in found if value]
 
@@ -141,6 +193,7 @@ class View:
             ("Score", ", ".join(map(str, self.scores)), self.to(score=None)),
             ("Reason", self.reason and label(self.reason), self.to(reason=None)),
             ("Text", self.q, self.to(q=None)),
+            ("Only", "with a comment" if self.commented else None, self.to(commented=None)),
         ]
         return [(what, value, without) for what, value, without in found if value]
 
@@ -177,6 +230,12 @@ def view_of(query: MultiDict[str], today: date, *, only: str | None = None) -> V
             return None
         return value
 
+    for name in dict.fromkeys(query):
+        if name not in NAMES:
+            mistakes.append(f"The address names an unknown {name[:50]}, which is left out.")
+        elif name != "score" and len(query.getall(name)) > 1:
+            mistakes.append(f"The address names more than one {name}; the others are left out.")
+
     try:
         preset, days, compared = _days(query, known("preset", PRESETS), today)
     except WrongDays as wrong:
@@ -194,6 +253,7 @@ def view_of(query: MultiDict[str], today: date, *, only: str | None = None) -> V
         preset=preset,
         granularities=granularities,
         by=by if by in granularities else _fitting(days),
+        measure=known("of", get_args(Measure)) or "average",
         sort=cast(Sort, sort.removeprefix("-")),
         turned=sort.startswith("-"),
         every_agent=known("agents", ("all",)) is not None,

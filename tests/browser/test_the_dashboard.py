@@ -128,16 +128,19 @@ async def test_a_bar_a_column_and_a_row_can_be_clicked(reports: Stage, url: str,
 
 @pytest.mark.timeout(120)
 async def test_figures_that_did_not_come_are_asked_for_again(reports: Stage, url: str, context: BrowserContext) -> None:
-    """Offline for a moment: what was shown stays, and what was missed comes."""
+    """Offline for a moment: what was shown stays, the page says since when, and what was missed comes."""
     page = await opened(context, f"{url}/csat")
     await page.route("**/csat", lambda route: route.abort())
     async with page.expect_event("requestfailed"):
         await reports.hears(answered("new", 5))
     await expect(page.get_by_text("From 12 responses.")).to_be_visible()
+    stale = page.get_by_role("status")
+    await expect(stale).to_have_text("No news since 2 March, 12:00: the connection is lost.")
 
     await page.unroute("**/csat")
 
     await expect(page.get_by_text("From 13 responses.")).to_be_visible()
+    await expect(stale).to_be_empty()
 
 
 @pytest.mark.timeout(120)

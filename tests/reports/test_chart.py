@@ -38,17 +38,22 @@ def test_everything_is_drawn_within_the_picture(scores: list[Scores]) -> None:
 
 
 def test_five_stars_are_up_and_one_is_down() -> None:
-    """Better is higher."""
-    up, down = draw(a_trend(FIVE, ONE)).marks
+    """Better is higher, whatever it is of."""
+    for measure in ("average", "csat"):
+        chart = draw(a_trend(FIVE, ONE), measure)
+        up, down = chart.marks
 
-    assert (up.y, down.y) == (TOP, BOTTOM)
+        assert (up.y, down.y) == (TOP, BOTTOM)
+        assert [y for _, y in chart.lines] == [BOTTOM, 144.0, 108.0, 72.0, TOP]
+        assert chart.has_few
 
 
 def test_a_line_over_days_without_responses_is_told_apart() -> None:
-    """A gap is not a measurement; the bridge over it is drawn paler."""
-    segments = draw(a_trend(FIVE, ONE, NONE, NONE, FIVE)).segments
+    """A gap is not a measurement, and neither are too few; the bridge over them is drawn paler."""
+    fives = Scores((0, 0, 0, 0, 5))
+    segments = draw(a_trend(fives, fives, NONE, NONE, fives, ONE)).segments
 
-    assert [segment.is_bridge for segment in segments] == [False, True]
+    assert [segment.is_bridge for segment in segments] == [False, True, True]
 
 
 def test_a_trend_without_any_response_has_no_line() -> None:
@@ -85,7 +90,8 @@ def test_figures_are_written_for_people() -> None:
     assert (mean(4.2381), mean(None)) == ("4.24", "–")
     assert (interval(share(73, 83)), interval(share(0, 0))) == ("79–93%", "–")
     assert (interval(share(2000, 2000)), interval(share(0, 2000))) == (">99–100%", "0–<1%")
-    assert (points(-0.0341), steps(-0.214)) == ("3.4 points", "0.21")
+    assert (points(0.694, 0.734), points(0.7, 0.69), points(0.7, 0.702)) == ("4 points", "1 point", "")
+    assert (steps(4.256, 3.94), steps(4.001, 4.004)) == ("0.32", "")
     assert (label("not_solved"), label("whatsapp"), label("_")) == ("Not solved", "Whatsapp", "_")
     assert tick(Days(FIRST, FIRST + timedelta(days=1)), "day") == "2 Mar"
     assert tick(Days(FIRST, FIRST + timedelta(days=30)), "month") == "Mar 2026"

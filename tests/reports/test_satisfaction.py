@@ -15,6 +15,7 @@ from services.reports.satisfaction import (
     Scores,
     State,
     difference_of_averages,
+    difference_of_rates,
     difference_of_shares,
     ranked,
     response_rate,
@@ -209,6 +210,28 @@ def test_a_difference_turns_with_its_sides_and_stays_within_bounds(a: int, b: in
     if there and back:
         assert -1 <= there.low <= there.value <= there.high <= 1
         assert (back.low, back.high) == (pytest.approx(-there.high), pytest.approx(-there.low))
+
+
+@given(st.tuples(*[st.integers(0, 60)] * 6))
+def test_the_difference_of_response_rates_holds_whatever_becomes_of_open_surveys(counts: tuple[int, ...]) -> None:
+    """However many of them are answered in the end, on either side, that difference is within the interval of today."""
+    submitted, open_now, expired, before_submitted, open_before, before_expired = counts
+    now: dict[State, int] = {"submitted": submitted, "pending": open_now, "expired": expired}
+    before: dict[State, int] = {"submitted": before_submitted, "pending": open_before, "expired": before_expired}
+
+    found = difference_of_rates(now, before)
+
+    assert (found is None) == (min(sum(now.values()), sum(before.values())) < 5)
+    if found:
+        for answered_now, answered_before in ((0, 0), (0, open_before), (open_now, 0), (open_now, open_before)):
+            in_the_end = difference_of_shares(
+                share(submitted + answered_now, sum(now.values())),
+                share(before_submitted + answered_before, sum(before.values())),
+            )
+            assert in_the_end is not None
+            assert found.low - 1e-9 <= in_the_end.low <= in_the_end.high <= found.high + 1e-9
+        if not open_now and not open_before:
+            assert found == difference_of_shares(response_rate(now), response_rate(before))
 
 
 def test_the_difference_of_averages_is_welchs() -> None:

@@ -69,6 +69,8 @@ async function ask() {
   } catch (failure) {
     failures += 1;
     console.warn("The figures did not come; asking again in a while.", failure);
+    const stale = document.getElementById("stale"); // the next page that comes is without a word in it
+    if (stale) stale.textContent = stale.dataset.text;
   }
   const again = failures > 0 || asking === "again";
   asking = undefined;
