@@ -268,7 +268,7 @@ class Response(Struct, frozen=True):
     @classmethod
     def of(cls, rating: Row, tickets_at: str | None) -> "Response":
         """Write a rating; `tickets_at` is the setting TICKET_URL."""
-        facts = {name: getattr(rating, name) for name in cls.__struct_fields__ if name != "ticket_url"}
+        facts = {name: rating[name] for name in cls.__struct_fields__ if name != "ticket_url"}
         address = ticket_url(tickets_at, rating.account_id, rating.ticket_id) if tickets_at else None
         return cls(**facts, ticket_url=address)
 

@@ -51,13 +51,13 @@ async def show_agents(asked: NamedDependency[Asked], state: State) -> Agents:
 @get("/priorities", responses=specification.figures(examples.PRIORITIES))
 async def show_priorities(asked: NamedDependency[Asked], state: State) -> Priorities:
     """The figures of each priority."""
-    return Priorities.of(Covered.by(asked), await figures.totals_by("priority", asked, state.pool))
+    return Priorities.of(Covered.by(asked), await figures.parts("priority", asked, state.pool))
 
 
 @get("/channels", responses=specification.figures(examples.CHANNELS))
 async def show_channels(asked: NamedDependency[Asked], state: State) -> Channels:
     """The figures of each channel."""
-    return Channels.of(Covered.by(asked), await figures.totals_by("channel", asked, state.pool))
+    return Channels.of(Covered.by(asked), await figures.parts("channel", asked, state.pool))
 
 
 @get("/reasons", responses=specification.figures(examples.REASONS))

@@ -1,11 +1,11 @@
 """The API's answers about parts of a whole: agents, priorities, channels, reasons."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from services.reports.answers import AgentId, Count, Covered, Figures, ShareOf
-from services.reports.figures import Totals
+from services.reports.figures import Part
 from services.reports.satisfaction import share
 from shared.contracts.ticket import Priority
 
@@ -20,7 +20,7 @@ class AgentFigures(Struct, frozen=True):
         int | None,
         Meta(
             description="1 is best, by the lower end of CSAT's interval and then by average; equals share a rank. Null"
-            " with fewer than 5 responses, too few to rank, and for nobody."
+            " with fewer than 5 responses, too few to rank, for nobody, and where one agent is asked for."
         ),
     ]
 
@@ -47,9 +47,9 @@ class Priorities(Struct, frozen=True):
     priorities: list[PriorityFigures]
 
     @classmethod
-    def of(cls, covered: Covered, found: list[tuple[str, Totals]]) -> "Priorities":
-        """Compute it."""
-        return cls(covered, [PriorityFigures(each, *_both(totals)) for each, totals in found])  # pyright: ignore[reportArgumentType] - a contract says which there are
+    def of(cls, covered: Covered, found: list[Part]) -> "Priorities":
+        """Write it."""
+        return cls(covered, [PriorityFigures(*_figures(part)) for part in found])
 
 
 class ChannelFigures(Struct, frozen=True):
@@ -67,13 +67,13 @@ class Channels(Struct, frozen=True):
     channels: list[ChannelFigures]
 
     @classmethod
-    def of(cls, covered: Covered, found: list[tuple[str, Totals]]) -> "Channels":
-        """Compute it."""
-        return cls(covered, [ChannelFigures(each, *_both(totals)) for each, totals in found])
+    def of(cls, covered: Covered, found: list[Part]) -> "Channels":
+        """Write it."""
+        return cls(covered, [ChannelFigures(*_figures(part)) for part in found])
 
 
-def _both(totals: Totals) -> tuple[Figures, ShareOf]:
-    return Figures.of(totals.scores), ShareOf.of(totals.response_rate)
+def _figures(part: Part) -> tuple[Any, Figures, ShareOf]:
+    return part.name, Figures.of(part.scores), ShareOf.of(part.response_rate)
 
 
 class ReasonCount(Struct, frozen=True):

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from services.reports.answers import Covered, Distribution, Figures, Period, Response, Responses, Summary, Trend
 from services.reports.breakdowns import AgentFigures, Agents, Channels, Priorities, Reasons
 from services.reports.days import Days
-from services.reports.figures import Comparison, Totals
+from services.reports.figures import Comparison, Part, Totals
 from services.reports.satisfaction import Agent, Reason, Scores, State, ranked
 
 _MARCH, _FEBRUARY = Days(date(2026, 3, 1), date(2026, 4, 1)), Days(date(2026, 2, 1), date(2026, 3, 1))
@@ -22,6 +22,12 @@ _SKIPPED: dict[Reason, int] = {
 }
 _TOTALS = Totals(_SCORES, _SURVEYS, _SKIPPED)
 _BEFORE = Totals(Scores((6, 9, 14, 38, 40)), {**_SURVEYS, "pending": 0, "submitted": 104, "expired": 121}, _SKIPPED)
+
+
+def _part(name: str, totals: Totals) -> Part:
+    return Part(name, totals.scores, totals.response_rate)
+
+
 _COVERED = Covered(
     from_=_MARCH.start,
     to=_MARCH.end,
@@ -47,8 +53,8 @@ AGENTS = Agents(
         )
     ],
 )
-PRIORITIES = Priorities.of(_COVERED, [("urgent", _BEFORE), ("normal", _TOTALS)])
-CHANNELS = Channels.of(_COVERED, [("email", _TOTALS), ("chat", _BEFORE)])
+PRIORITIES = Priorities.of(_COVERED, [_part("urgent", _BEFORE), _part("normal", _TOTALS)])
+CHANNELS = Channels.of(_COVERED, [_part("email", _TOTALS), _part("chat", _BEFORE)])
 REASONS = Reasons.of(_COVERED, [("slow", 5), ("not_solved", 2)])
 TREND = Trend(_COVERED, "month", [Period.of(_MARCH, _SCORES)])
 RESPONSES = Responses(

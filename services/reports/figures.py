@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import get_args
 
+from msgspec import Struct
+
 from services.reports import queries
 from services.reports.asked import Asked
 from services.reports.days import Days, Granularity
@@ -71,6 +73,14 @@ class Comparison:
         )
 
 
+class Part(Struct, frozen=True):
+    """What one priority or channel comes to."""
+
+    name: str
+    scores: Scores
+    response_rate: Share
+
+
 async def totals(asked: Asked, pool: Pool) -> tuple[Totals, Comparison]:
     """Add up the range, and compare what it comes to with the days before."""
     now, before = (Totals.of(row) for row in await queries.totals(asked, pool))
@@ -82,13 +92,20 @@ async def scores(asked: Asked, pool: Pool) -> Scores:
     return scores_of(await queries.scores(asked, pool))
 
 
-async def totals_by(dimension: Dimension, asked: Asked, pool: Pool) -> list[tuple[str, Totals]]:
-    """Add up the range for each priority, urgent first, or for each channel, the one with most responses first."""
-    rows = await queries.totals_by(dimension, asked, pool)
-    found = [(row[0], Totals.of(row)) for row in rows if row[0] is not None]
+async def parts(dimension: Dimension, asked: Asked, pool: Pool) -> list[Part]:
+    """Give the figures of each priority, urgent first, or of each channel, the one with most responses first."""
+    found = [
+        Part(
+            row[0],
+            scores_of(row),
+            response_rate({"submitted": row.submitted, "pending": row.pending, "expired": row.expired}),
+        )
+        for row in await queries.parts(dimension, asked, pool)
+        if row[0] is not None
+    ]
     if dimension == "priority":
-        return sorted(found, key=lambda each: PRIORITIES.index(each[0]))
-    return sorted(found, key=lambda each: (-each[1].scores.n, each[0]))
+        return sorted(found, key=lambda part: PRIORITIES.index(part.name))
+    return sorted(found, key=lambda part: (-part.scores.n, part.name))
 
 
 async def reasons(asked: Asked, pool: Pool) -> list[tuple[str, int]]:

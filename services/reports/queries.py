@@ -86,15 +86,19 @@ async def scores(asked: Asked, pool: Pool) -> Row:
 
 
 @cache
-def _totals_by(dimension: Dimension, shape: Shape) -> Prepared:
+def _parts(dimension: Dimension, shape: Shape) -> Prepared:
     table = shape.rollup(dimension)
     by = getattr(table, dimension)
-    return Prepared(seen(select(by, *_sums(COUNTS)).where(shape.covers(table, table.day)).group_by(by)))
+    sums = _sums(("submitted", "pending", "expired", *_SCORES))
+    return Prepared(seen(select(by, *sums).where(shape.covers(table, table.day)).group_by(by)))
 
 
-async def totals_by(dimension: Dimension, asked: Asked, pool: Pool) -> list[Row]:
-    """Add up every count for each priority or channel; it comes first, null for skipped surveys that lack it."""
-    return await _totals_by(dimension, asked.shape).rows(pool, asked.values)
+async def parts(dimension: Dimension, asked: Asked, pool: Pool) -> list[Row]:
+    """Count surveys by what became of them, and scores, for each priority or channel.
+
+    It comes first, null for skipped surveys that lack it.
+    """
+    return await _parts(dimension, asked.shape).rows(pool, asked.values)
 
 
 @cache

@@ -134,7 +134,7 @@ async def test_no_statement_is_begun_before_it_has_said_whose_rows_it_sees(locke
             for shaped in (asked, replace(asked, priorities=("normal",)), replace(asked, attribution="assignee")):
                 now, before = await queries.totals(shaped, pool)
                 assert (now.score_5, before.score_5) == (1, 0)
-                assert len(await queries.totals_by("channel", shaped, pool)) == 1
+                assert len(await queries.parts("channel", shaped, pool)) == 1
                 assert len(await queries.scores_by_day(shaped, pool)) == 1
                 (agent,) = await queries.scores_by_agent(shaped, pool)
                 assert (agent.name, agent.score_5) == (ADA.name, 1)
