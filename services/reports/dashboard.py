@@ -110,8 +110,8 @@ async def show_csat(request: Request, state: State, access: NamedDependency[Acce
         "before": before,
         # Each table is of all that it has a row for: the one that is looked at stands among the others.
         "agents": sorted_agents(await figures.agents(replace(asked, agent_id=access.agent_id), pool), view),
-        "priorities": await figures.totals_by("priority", replace(asked, priorities=()), pool),
-        "channels": await figures.totals_by("channel", replace(asked, channels=()), pool),
+        "priorities": await figures.parts("priority", replace(asked, priorities=()), pool),
+        "channels": await figures.parts("channel", replace(asked, channels=()), pool),
         "reasons": await figures.reasons(asked, pool),
         "chart": draw(await figures.trend(asked, view.by, pool), view.measure),
         "may_read": may_read,
@@ -121,9 +121,10 @@ async def show_csat(request: Request, state: State, access: NamedDependency[Acce
         "whose": attrgetter(asked.shape.agent_name.key),
         "older": older,
     }
-    # A page that is looked at signs nobody out: one on a wall is asked for all the time.
-    cookie = _cookie(state, request.cookies[COOKIE], SIGNED_IN_SECONDS)
-    return Template("csat.html", context=context, status_code=400 if view.mistakes else 200, cookies=[cookie])
+    # Who looks at it stays signed in. Not by what its script asks for: that could come behind a sign-out, and undo it.
+    is_opened = request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+    cookies = [_cookie(state, request.cookies[COOKIE], SIGNED_IN_SECONDS)] if is_opened else []
+    return Template("csat.html", context=context, status_code=400 if view.mistakes else 200, cookies=cookies)
 
 
 async def _page_of_responses(view: View, asked: Asked, pool: Pool) -> tuple[Sequence[Row], str | None]:

@@ -144,6 +144,20 @@ async def test_figures_that_did_not_come_are_asked_for_again(reports: Stage, url
 
 
 @pytest.mark.timeout(120)
+async def test_a_page_that_is_always_open_is_opened_anew_each_day(
+    reports: Stage, url: str, context: BrowserContext
+) -> None:
+    """A wall stays signed in, and gets what a release changed."""
+    page = await opened(context, f"{url}/csat")
+    await page.evaluate("performance.now = () => 86_500_000")
+
+    async with page.expect_navigation():
+        await reports.hears(answered("new", 5))
+
+    await expect(page.get_by_text("From 13 responses.")).to_be_visible()
+
+
+@pytest.mark.timeout(120)
 async def test_a_page_whose_key_was_revoked_asks_for_another(reports: Stage, url: str, context: BrowserContext) -> None:
     """With the next change, and shows nothing of it."""
     page = await opened(context, f"{url}/csat")

@@ -654,10 +654,12 @@ async def test_a_page_that_is_looked_at_signs_nobody_out(reports: Stage) -> None
     await reports.hears(an_account())
     await sign_in(reports)
 
-    renewed = (await reports.client.get("/csat")).headers["Set-Cookie"]
+    renewed = (await reports.client.get("/csat", headers={"Sec-Fetch-Mode": "navigate"})).headers["Set-Cookie"]
+    by_script = await reports.client.get("/csat", headers={"Sec-Fetch-Mode": "cors"})
 
     assert "closeloop_reports=cl_" in renewed
     assert f"Max-Age={30 * 24 * 3600}" in renewed
+    assert "Set-Cookie" not in by_script.headers, "it could come behind a sign-out"
 
 
 async def test_words_that_are_no_longer_kept_leave_a_sentence(reports: Stage) -> None:

@@ -6,6 +6,7 @@ const { listen, POLL_MS } = await import(document.querySelector("script[data-liv
 const main = document.getElementById("main");
 const SOON_MS = 2_000;
 const POLITE_MS = 5_000;
+const DAY_MS = 86_400_000;
 
 let asking;
 let askedAt = performance.now();
@@ -14,6 +15,8 @@ let failures = 0;
 // What is new is taken from the page as the server makes it now. What stayed the same stays: focus, scroll, open parts.
 async function refresh() {
   askedAt = performance.now();
+  // One that is always open, as on a wall, is opened anew each day: it stays signed in, and gets what a release changed.
+  if (askedAt > DAY_MS && !document.activeElement.matches("input")) return location.reload();
   const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
   if (answer.redirected) return location.reload(); // signed out meanwhile
   if (!answer.ok && answer.status !== 400) throw new Error(answer.status);
