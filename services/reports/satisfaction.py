@@ -221,6 +221,8 @@ def difference_of_rates(now: Mapping[State, int], before: Mapping[State, int]) -
     effects", American Economic Review 80 (1990), 319-323, with Newcombe's interval at either end.
     """
     so_far = difference_of_shares(response_rate(now), response_rate(before))
+    if not now.get("pending") and not before.get("pending"):
+        return so_far
     lowest = difference_of_shares(response_rate(now), _rate_at_most(before))
     highest = difference_of_shares(_rate_at_most(now), response_rate(before))
     if so_far is None or lowest is None or highest is None:
