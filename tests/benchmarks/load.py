@@ -78,7 +78,7 @@ async def load(
             await copying
     if done > measured.count:
         await _count(database, accounts, tell)
-    await service.engine.dispose()
+    await service.disconnect()
     return measured
 
 
@@ -130,7 +130,7 @@ async def _measured(database: Database, batches: Iterator[Rows], rounds: int) ->
         await database.admin.copy_records_to_table("plain", records=copied, columns=COLUMNS)
         load.copied.append((time.perf_counter() - begun) / size)
     await database.admin.execute("DROP TABLE plain")
-    await service.engine.dispose()
+    await service.disconnect()
     return load
 
 

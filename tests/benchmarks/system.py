@@ -68,7 +68,7 @@ class Database:
         await migrate(self.url, ROOT / "services/reports/migrations")
         service = self.service()
         await self.takes(service.consumers, [account.told for account in accounts])
-        await service.engine.dispose()
+        await service.disconnect()
         self.admin = await asyncpg.connect(self._server.url(self.name), command_timeout=None)
 
     async def copied(self, name: str) -> "Database":
@@ -112,7 +112,7 @@ class Database:
         service = self.service()
         async with service.sessions.begin() as session:
             session.add(row)
-        await service.engine.dispose()
+        await service.disconnect()
         return key
 
     def environment(self) -> dict[str, str]:

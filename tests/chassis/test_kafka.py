@@ -93,7 +93,7 @@ async def test_events_published_before_the_first_start_are_heard(counting: Stage
         await heard(counting, first, last)
         assert await service.kafka_answers()
         await asyncio.sleep(0.3)
-    await service.engine.dispose()
+    await service.disconnect()
 
     assert any("ce_specversion is missing" in reason for reason in await counting.dead_letters())
     assert await committed(kafka, f"{service.name}.ticket.updated") == await end_of(kafka, "ticket.updated")

@@ -54,7 +54,7 @@ async def test_pages_find_a_connection_while_all_background_work_has_one(countin
             async with asyncio.timeout(1), service.sessions() as page:
                 assert await page.scalar(text("SELECT 1")) == 1
     finally:
-        await service.engine.dispose()
+        await service.disconnect()
 
 
 async def test_a_chore_that_fails_is_started_again(counting: Stage) -> None:
@@ -180,7 +180,7 @@ async def test_readiness_tells_whether_pages_can_be_served(counting: Stage, data
         ready = await client.get("/health/ready")
         live = await client.get("/health/live")
         metrics = await client.get("/metrics")
-    await service.engine.dispose()
+    await service.disconnect()
 
     assert ready.status_code == status
     about_work = {"behind": None, "troubles": []} if database == "up" else {}

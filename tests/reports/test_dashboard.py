@@ -115,7 +115,7 @@ async def test_without_https_the_cookie_is_sent_all_the_same(reports: Stage) -> 
     ) as client:
         response = await client.post("/session", data={"key": await a_key(reports)})
         shown = await client.get("/csat")
-    await service.engine.dispose()
+    await service.disconnect()
 
     assert "secure" not in response.headers["Set-Cookie"].lower()
     assert shown.status_code == 200
